@@ -1,0 +1,81 @@
+# The commands of the project. `make demo` and `make test` need nothing but make and Python 3.10 or
+# newer: what else the machine lacks is installed first, or the line that installs it is printed.
+#
+# Another Python goes side by side in an environment of its own:
+#     make test PYTHON=python3.12 VENV=.venv-3.12
+# PYTHON counts when VENV is made. ARGS is handed to pytest, or to the benchmarks.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+EDITABLE = $(PIP) install --quiet --no-build-isolation --editable
+
+SOURCES = setup.py pyproject.toml $(wildcard ffi/*.pyx ffi/*.pxd ffi/*.h)
+
+# Stamps: the environment's and those of what is installed in it live and die with it; the build's
+# goes with `make clean`.
+ENV = $(VENV)/.made
+BUILT = build/$(subst /,_,$(VENV)).built
+extra = $(VENV)/.extra-$(1)
+
+.PHONY: demo test build lint types docs bench wheel clean
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+demo: $(BUILT)
+	$(BIN)/python examples/demo.py
+
+test: $(BUILT) $(call extra,test)
+	$(BIN)/python -m pytest $(ARGS)
+
+build: $(BUILT)
+
+lint: $(BUILT) $(call extra,lint)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint ffi tests docs
+	FFI_WERROR=1 $(BIN)/python setup.py -q build_ext \
+	    --build-lib $(BUILT:.built=.werror) --build-temp $(BUILT:.built=.werror)
+
+types: $(BUILT) $(call extra,lint)
+	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy.stubtest --allowlist tools/stubtest-allowlist.txt \
+	    --ignore-unused-allowlist ffi
+
+docs: $(BUILT) $(call extra,docs)
+	$(BIN)/python -m sphinx -q -W --keep-going -n -b html docs docs/_build/html
+
+bench: $(BUILT) $(call extra,bench)
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+wheel: $(BUILT) $(call extra,dist)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python tools/check_wheel.py dist/*.whl
+
+clean:
+	rm -rf build dist docs/_build docs/generated *.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f ffi/*.so
+	find ffi tests docs benchmarks examples tools -name __pycache__ -prune -exec rm -r {} +
+
+# What pyproject.toml names as build requirements goes into the environment too: builds there are
+# incremental, because they run without pip's isolation.
+$(ENV): pyproject.toml tools/bootstrap.sh
+	sh tools/bootstrap.sh $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '" ' | tr , '\n' > $@.txt
+	$(PIP) install --quiet -r $@.txt
+	touch $@
+
+$(BUILT): $(ENV) $(SOURCES)
+	$(EDITABLE) .
+	mkdir -p $(@D)
+	touch $@
+
+$(VENV)/.extra-%: pyproject.toml | $(BUILT)
+	$(EDITABLE) '.[$*]'
+	touch $@

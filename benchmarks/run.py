@@ -1,0 +1,80 @@
+"""Run the benchmarks: every `bench_*.py` beside this file, each with `run(effort) -> Report`."""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from report import Report
+from timing import FULL, QUICK, Effort
+
+HERE = Path(__file__).parent
+NAMES = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
+
+
+def main() -> None:
+    """Run what the command line asks for, print it and write it to a file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; or all")
+    parser.add_argument("--quick", action="store_true", help="a few seconds, roughly")
+    parser.add_argument("--output", type=Path, default=HERE / "results" / "latest.json")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+
+    pin()
+    print("\n".join(f"{key}: {value}" for key, value in environment().items()))
+    effort = QUICK if options.quick else FULL
+    reports = {name: run(name, effort) for name in options.names or NAMES}
+    print("\nBars\n")
+    for report in reports.values():
+        for bar in report.bars:
+            print(bar)
+    write(options.output, reports)
+    print(f"\nWritten to {options.output}")
+
+
+def pin() -> None:
+    """Stay on one processor, where the system can do that."""
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def environment() -> dict[str, str]:
+    """Return what the numbers depend on."""
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "numpy": np.__version__,
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "compiler": platform.python_compiler(),
+    }
+
+
+def run(name: str, effort: Effort) -> Report:
+    """Run one benchmark and print its tables."""
+    report: Report = importlib.import_module(f"bench_{name}").run(effort)
+    for table in report.tables:
+        print("", *table.lines(), sep="\n", flush=True)
+    return report
+
+
+def write(path: Path, reports: dict[str, Report]) -> None:
+    """Write everything as JSON."""
+    content: dict[str, Any] = {
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "environment": environment(),
+        "benchmarks": {name: report.as_json() for name, report in reports.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Time expressions against each other: interleaved, so that ratios hold when the machine drifts."""
+
+import gc
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Any
+
+# The names an expression uses become locals of the loop, so that looking them up costs the same
+# for every contender, and little.
+TEMPLATE = """
+def once({names}):
+    return {expression}
+
+def loop(_clock, _repeat, {names}):
+    _start = _clock()
+    for _ in _repeat:
+        {expression}
+    return _clock() - _start
+"""
+
+
+def same(value: Any) -> Any:
+    """Return `value`."""
+    return value
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An expression to time, the values of its names, and how its result is read."""
+
+    name: str
+    expression: str
+    names: Mapping[str, Any]
+    result: Callable[[Any], Any] = same
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Nanoseconds per evaluation."""
+
+    best: float
+    median: float
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: rounds, the length of a sample, and pairs of child processes."""
+
+    rounds: int
+    sample_ns: int
+    processes: int
+
+
+FULL = Effort(rounds=300, sample_ns=400_000, processes=25)
+QUICK = Effort(rounds=30, sample_ns=100_000, processes=3)
+
+
+def measure(
+    contenders: Sequence[Contender], expected: object, effort: Effort
+) -> dict[str, Measurement]:
+    """Check what the contenders give, then time them in turns: A B C A B C and so on."""
+    for contender in contenders:
+        check(contender, expected)
+    loops = [Loop(contender) for contender in contenders]
+    empty = Loop(Contender("empty loop", "None", {}))
+    with collector_paused():
+        for loop in [empty, *loops]:
+            loop.calibrate(effort.sample_ns)
+        for _ in range(effort.rounds):
+            for loop in [empty, *loops]:
+                loop.sample()
+    return {
+        loop.name: Measurement(
+            min(loop.samples) - min(empty.samples),
+            statistics.median(loop.samples) - statistics.median(empty.samples),
+        )
+        for loop in loops
+    }
+
+
+def check(contender: Contender, expected: object) -> None:
+    """Raise an AssertionError unless the expression gives what it should."""
+    once = compile_functions(contender)["once"]
+    result = contender.result(once(**contender.names))
+    if result != expected:
+        raise AssertionError(f"{contender.name}: expected {expected!r}, got {result!r}")
+
+
+def compile_functions(contender: Contender) -> dict[str, Any]:
+    """Return the functions of the template for one contender."""
+    functions: dict[str, Any] = {}
+    source = TEMPLATE.format(expression=contender.expression, names=", ".join(contender.names))
+    exec(source, functions)
+    return functions
+
+
+class Loop:
+    """A contender's loop and the nanoseconds per evaluation of its samples."""
+
+    def __init__(self, contender: Contender) -> None:
+        self.name = contender.name
+        self.names = contender.names
+        self.function = compile_functions(contender)["loop"]
+        self.count = 1
+        self.samples: list[float] = []
+
+    def run(self) -> int:
+        """Return the nanoseconds of one sample."""
+        elapsed: int = self.function(perf_counter_ns, [None] * self.count, **self.names)
+        return elapsed
+
+    def calibrate(self, nanoseconds: int) -> None:
+        """Choose how many evaluations make a sample of about so many nanoseconds."""
+        while (elapsed := self.run()) < nanoseconds // 2:
+            self.count *= 2
+        self.count = max(1, self.count * nanoseconds // elapsed)
+
+    def sample(self) -> None:
+        """Take one sample."""
+        self.samples.append(self.run() / self.count)
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector out of the measurements."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,12 @@
+# Machine code that calls Python, for the modules that make typed callbacks of it.
+
+from ffi._cif cimport CIF
+from ffi._memory cimport CodePointer
+
+cdef struct Slot
+
+
+cdef class Closure(CodePointer):
+    cdef Slot *slot
+    cdef readonly CIF cif
+    cdef readonly object function

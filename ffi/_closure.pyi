@@ -1,0 +1,16 @@
+from collections.abc import Callable
+from typing import final
+
+from ffi._cif import CIF
+from ffi._memory import CodePointer
+
+@final
+class Lent: ...
+
+@final
+class Closure(CodePointer):
+    def __new__(cls, cif: CIF, function: Callable[[memoryview, memoryview], object]) -> Closure: ...
+    @property
+    def cif(self) -> CIF: ...
+    @property
+    def function(self) -> Callable[[memoryview, memoryview], object]: ...

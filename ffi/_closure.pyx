@@ -1,0 +1,416 @@
+"""Closures: C code that calls a Python function on raw storage.
+
+The life of the code is here too: C may keep an address longer than Python keeps the closure.
+"""
+
+import os
+
+from ffi.errors import (
+    Error,
+    FFIBufferError,
+    FFINotImplementedError,
+    FFIReferenceError,
+    FFITypeError,
+    located,
+)
+
+cimport cython
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from ffi cimport _types, libffi
+from ffi._cif cimport CIF, check_status, result_at
+from ffi._memory cimport CodePointer
+from ffi._types cimport shorten, type_name
+
+cdef extern from "Python.h":
+    void PyErr_SetObject(object type, object value)
+    void PyErr_WriteUnraisable(object where)
+
+cdef extern from "_platform.h":
+    bint interpreter_is_running() nogil
+
+    ctypedef struct slot_mutex:
+        pass
+
+    void slot_lock(slot_mutex *mutex) nogil
+    void slot_unlock(slot_mutex *mutex) nogil
+
+cdef enum:
+    # A dead closure's code answers at least until so many others have died.
+    QUARANTINE = 1024
+    QUEUES = 1024
+
+
+# The code of one closure. A slot is never freed: C may call it long after the Python object is
+# gone. It is used again, but only for an equal CIF, so that even then the arguments are sound.
+cdef struct Slot:
+    libffi.ffi_closure *closure
+    void *code
+    PyObject *cif                       # owned
+    PyObject *function                  # borrowed from the Closure; NULL when that is dead
+    size_t result_size                  # bytes that C reads
+    slot_mutex mutex                    # of `function`
+    uint64_t died                       # how many had died by then
+    Slot *next                          # in the quarantine
+
+
+# Dead slots, the longest dead first. Those of equal CIFs are in one queue.
+cdef struct Queue:
+    Slot *oldest
+    Slot *newest
+
+
+cdef Queue queues[QUEUES]
+cdef uint64_t deaths = 0
+cdef slot_mutex quarantine
+# Whether libffi keeps closures in memory that a forked child shares with its parent, and the
+# process whose memory it is; None until the first closure.
+cdef object storage_is_shared = None
+cdef object home_process = None
+
+
+@cython.final
+@cython.no_gc_clear  # __dealloc__ retires the slot while `function` still lives
+cdef class Closure(CodePointer):
+    """A C function pointer that calls a Python function.
+
+    Parameters
+    ----------
+    cif : CIF
+        What C passes and expects.
+    function : callable
+        Called as ``function(rvalue, avalues)``. `rvalue` is a writable memoryview of exactly
+        ``cif.rtype.size`` bytes, zeros at first, for the result. `avalues` is a read-only
+        memoryview of the arguments' addresses. Both are released when it returns, and what it
+        returns is ignored.
+
+    Attributes
+    ----------
+    address : int
+        The function pointer for C.
+    cif : CIF
+        What C passes and expects.
+    function : callable
+        What is called.
+
+    Raises
+    ------
+    TypeError
+        If `cif` is no CIF or `function` cannot be called.
+
+    Notes
+    -----
+    An exception in `function` goes to `sys.unraisablehook` and C gets zeros. So does a
+    `BufferError` if `function` keeps `rvalue` or `avalues`.
+
+    Keep a reference as long as C may call. When C calls a closure that is gone, it gets zeros and
+    a `ReferenceError` goes to `sys.unraisablehook`.
+
+    Any thread may call, also one that Python did not start. C gets zeros once the interpreter is
+    finalising.
+
+    References
+    ----------
+    libffi's ``ffi_prep_closure_loc``.
+
+    Examples
+    --------
+    >>> def double(rvalue, avalues):
+    ...     x = ffi.view(avalues[0], "int")
+    ...     ffi.write("int", rvalue, 2 * int(x))
+    >>> cif = ffi.CIF("int", "int")
+    >>> closure = ffi.Closure(cif, double)
+    >>> rvalue = np.zeros(ffi.sizeof.ffi_sarg, np.uint8)
+    >>> ffi.call(cif, closure.address, rvalue, cif.pack(21))
+    >>> cif.unpack(rvalue)
+    42
+    """
+
+    def __cinit__(self, cif, function):
+        try:
+            if type(cif) is not CIF:
+                raise FFITypeError(f"argument 'cif': expected an ffi.CIF, got {type_name(cif)}")
+            if not callable(function):
+                raise FFITypeError(
+                    f"argument 'function': expected a callable, got {type_name(function)} "
+                    f"{shorten(function)}"
+                )
+            self.cif = cif
+            self.function = function
+            self.slot = take_slot(cif)
+        except Error as exc:
+            raise located(exc, "Closure()") from None
+        self.slot.function = <PyObject *>function
+        self.code = self.slot.code
+
+    def __dealloc__(self):
+        if self.slot is not NULL:
+            retire(self.slot)
+
+    def __repr__(self):
+        return f"<ffi.Closure {self.cif!r} of {self.function!r} at {self.address:#x}>"
+
+
+# --- the life of the code
+
+cdef Slot *take_slot(CIF cif) except NULL:
+    cdef Slot *slot = reuse(cif)
+    if slot is NULL:
+        slot = new_slot(cif)
+    return slot
+
+
+cdef Slot *reuse(CIF cif) except? NULL:
+    """Take the longest dead slot of an equal CIF out of the quarantine, NULL for none."""
+    cdef Slot *slot
+    cdef Slot *previous = NULL
+    cdef Queue *queue = queue_of(cif)
+    if is_forked_with_shared_storage():
+        return NULL
+    slot_lock(&quarantine)
+    slot = queue.oldest
+    while slot is not NULL and deaths - slot.died >= QUARANTINE:
+        if (<CIF>slot.cif).hash == cif.hash and (<CIF>slot.cif).key == cif.key:
+            unlink(queue, previous, slot)
+            break
+        previous = slot
+        slot = slot.next
+    else:
+        slot = NULL
+    slot_unlock(&quarantine)
+    return slot
+
+
+cdef inline Queue *queue_of(CIF cif) noexcept:
+    return &queues[<size_t>cif.hash % <size_t>QUEUES]
+
+
+cdef void unlink(Queue *queue, Slot *previous, Slot *slot) noexcept:
+    if previous is NULL:
+        queue.oldest = slot.next
+    else:
+        previous.next = slot.next
+    if queue.newest is slot:
+        queue.newest = previous
+    slot.next = NULL
+
+
+cdef void retire(Slot *slot) noexcept:
+    global deaths
+    cdef Queue *queue = queue_of(<CIF>slot.cif)
+    slot_lock(&slot.mutex)
+    slot.function = NULL
+    slot_unlock(&slot.mutex)
+    slot_lock(&quarantine)
+    deaths += 1
+    slot.died = deaths
+    if queue.newest is NULL:
+        queue.oldest = slot
+    else:
+        queue.newest.next = slot
+    queue.newest = slot
+    slot_unlock(&quarantine)
+
+
+cdef Slot *new_slot(CIF cif) except NULL:
+    global storage_is_shared, home_process
+    cdef Slot *slot
+    if is_forked_with_shared_storage():
+        raise FFINotImplementedError(
+            "this process was forked, and this libffi keeps closures in memory shared with its "
+            "parent; make closures before forking, or start the process with 'spawn'"
+        )
+    slot = <Slot *>calloc(1, sizeof(Slot))
+    if slot is NULL:
+        raise MemoryError
+    slot.closure = <libffi.ffi_closure *>libffi.ffi_closure_alloc(
+        sizeof(libffi.ffi_closure), &slot.code
+    )
+    if slot.closure is NULL:
+        free(slot)
+        raise MemoryError("libffi has no memory for closures")
+    try:
+        check_status(
+            libffi.ffi_prep_closure_loc(slot.closure, &cif.cif, enter, slot, slot.code), repr(cif)
+        )
+    except Error:
+        libffi.ffi_closure_free(slot.closure)
+        free(slot)
+        raise
+    Py_INCREF(cif)
+    slot.cif = <PyObject *>cif
+    if cif.rtype.code == _types.VOID:
+        slot.result_size = 0
+    elif _types.is_integral(cif.rtype.code):
+        slot.result_size = max(sizeof(libffi.ffi_arg), <size_t>cif.rtype.size)
+    else:
+        slot.result_size = cif.rtype.size
+    if storage_is_shared is None:
+        home_process = os.getpid()
+        storage_is_shared = is_shared(<size_t>slot.closure)
+    return slot
+
+
+cdef bint is_forked_with_shared_storage() except -1:
+    # libffi before 3.5 without static trampolines, under PR_SET_MDWE or SELinux: what a child
+    # writes there, the parent executes.
+    return storage_is_shared is True and os.getpid() != home_process
+
+
+cdef bint is_shared(size_t address) except -1:
+    """Whether `address` lies in a shared mapping; False where the system does not tell."""
+    try:
+        maps = open("/proc/self/maps")
+    except OSError:
+        return False
+    with maps:
+        for line in maps:
+            bounds, permissions = line.split(maxsplit=2)[:2]
+            start, stop = bounds.split("-")
+            if int(start, 16) <= address < int(stop, 16):
+                return permissions[3] == "s"
+    return False
+
+
+# --- C enters Python
+
+@cython.final
+cdef class Lent:
+    """Storage lent to a Python function for one invocation, through a memoryview.
+
+    It is a copy of ours, so that a view which is kept reads no stack of C's.
+    """
+
+    cdef char *data
+    cdef Py_ssize_t shape[1]
+    cdef Py_ssize_t itemsize
+    cdef bint readonly
+    cdef Py_ssize_t exports
+
+    def __dealloc__(self):
+        free(self.data)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        if self.readonly and flags & PyBUF_WRITABLE == PyBUF_WRITABLE:
+            raise BufferError("the arguments' addresses are read-only")
+        self.exports += 1
+        view.obj = self
+        view.buf = self.data
+        view.len = self.shape[0] * self.itemsize
+        view.itemsize = self.itemsize
+        view.readonly = self.readonly
+        view.ndim = 1
+        view.format = NULL
+        if flags & PyBUF_FORMAT:
+            view.format = b"B"
+            if self.itemsize > 1:
+                view.format = <char *>_types.address_format()
+        view.shape = self.shape if flags & PyBUF_ND else NULL
+        view.strides = &self.itemsize if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
+        view.suboffsets = NULL
+        view.internal = NULL
+
+    def __releasebuffer__(self, Py_buffer *view):
+        self.exports -= 1
+
+
+cdef Lent lend(Py_ssize_t length, Py_ssize_t itemsize, bint readonly):
+    cdef Lent self = Lent.__new__(Lent)
+    self.data = <char *>calloc(max(length, 1), itemsize)
+    if self.data is NULL:
+        raise MemoryError
+    self.shape[0] = length
+    self.itemsize = itemsize
+    self.readonly = readonly
+    return self
+
+
+cdef void enter(libffi.ffi_cif *_, void *rvalue, void **avalues, void *data) noexcept nogil:
+    cdef Slot *slot = <Slot *>data
+    memset(rvalue, 0, slot.result_size)
+    if interpreter_is_running():
+        with gil:
+            run(slot, rvalue, avalues)
+
+
+cdef void run(Slot *slot, void *rvalue, void **avalues) noexcept:
+    cdef object cif = <object>slot.cif
+    cdef object function = None
+    slot_lock(&slot.mutex)
+    if slot.function is not NULL:
+        # Owned from here on: the closure may die while it runs.
+        function = <object>slot.function
+    slot_unlock(&slot.mutex)
+    try:
+        if function is None:
+            raise FFIReferenceError(
+                f"C called a closure of {cif!r} that is gone; keep a reference to it as long as C "
+                "may call it"
+            )
+        invoke_python(cif, function, rvalue, avalues)
+    except BaseException as exc:
+        memset(rvalue, 0, slot.result_size)
+        # The hook is given the current exception, and a caught one is not current.
+        PyErr_SetObject(type(exc), exc)
+        PyErr_WriteUnraisable(cif if function is None else function)
+
+
+cdef int invoke_python(CIF cif, object function, void *rvalue, void **avalues) except -1:
+    cdef Lent result = lend(cif.rtype.size, 1, False)
+    cdef Lent addresses = lend(cif.nargs, sizeof(void *), True)
+    memcpy(addresses.data, avalues, cif.nargs * sizeof(void *))
+    result_view = memoryview(result)
+    addresses_view = memoryview(addresses)
+    try:
+        function(result_view, addresses_view)
+    except BaseException:
+        # Its traceback may hold views, which is no fault of the function's.
+        let_go(result_view)
+        let_go(addresses_view)
+        raise
+    take_back(result, result_view, "rvalue")
+    take_back(addresses, addresses_view, "avalues")
+    widen(cif, result.data, <char *>rvalue)
+    return 0
+
+
+cdef bint let_go(object view) except -1:
+    try:
+        view.release()
+    except BufferError:
+        return False
+    return True
+
+
+cdef int take_back(Lent lent, object view, str name) except -1:
+    # np.frombuffer, for one, exports the storage itself and not the view.
+    if not let_go(view) or lent.exports > 0:
+        raise FFIBufferError(f"Closure: the function kept {name!r}; use bytes({name})")
+    return 0
+
+
+cdef void widen(CIF cif, const char *result, char *rvalue) noexcept:
+    """Copy a result to where C reads it; libffi's closures read small integers as ffi_arg."""
+    cdef int code = cif.rtype.code
+    cdef libffi.ffi_arg unsigned_wide
+    cdef libffi.ffi_sarg signed_wide
+    if not _types.is_integral(code) or cif.rtype.size >= <Py_ssize_t>sizeof(libffi.ffi_arg):
+        memcpy(rvalue, result, cif.rtype.size)
+    elif _types.is_signed(code):
+        signed_wide = 0
+        if cif.rtype.size == 1:
+            signed_wide = (<signed char *>result)[0]
+        elif cif.rtype.size == 2:
+            signed_wide = (<short *>result)[0]
+        else:
+            signed_wide = (<int *>result)[0]
+        memcpy(rvalue, &signed_wide, sizeof(signed_wide))
+    else:
+        unsigned_wide = 0
+        memcpy(<char *>result_at(cif.rtype, <const char *>&unsigned_wide), result, cif.rtype.size)
+        memcpy(rvalue, &unsigned_wide, sizeof(unsigned_wide))

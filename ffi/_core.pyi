@@ -1,0 +1,14 @@
+from collections.abc import Sequence
+from typing import SupportsIndex
+
+from ffi._cif import CIF, Arguments
+from ffi._memory import CodePointer, _Buffer
+
+def call(
+    cif: CIF,
+    fn: SupportsIndex | CodePointer,
+    rvalue: _Buffer | None,
+    avalues: Arguments | _Buffer | Sequence[_Buffer] | None,
+    *,
+    release_gil: bool = True,
+) -> None: ...

@@ -1,0 +1,160 @@
+# Python value <-> C value, by the declared C type: the only place where values convert.
+# Errors name what was expected and what came; callers put the function and argument in front.
+
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check, PyFloat_FromDouble
+from cpython.long cimport PyLong_Check
+from cpython.object cimport PyObject_TypeCheck, PyTypeObject
+from libc.math cimport isinf
+from libc.stdint cimport (
+    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t,
+)
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from ffi cimport _types
+from ffi._types cimport Type
+
+cdef extern from "Python.h":
+    int PyIndex_Check(object value)
+
+cdef extern from "numpy/arrayobject.h":
+    PyTypeObject PyBoolArrType_Type
+
+
+# Filled by _memory: the address that None, an int, a buffer or an object of ours stands for. What
+# keeps it valid is added to the list, if there is one.
+cdef uintptr_t (*keep_address)(object, list) except? 0
+
+cdef object load_other(Type type, const char *data)
+cdef int store_other(Type type, char *data, object value, list keepers) except -1
+cdef int64_t to_int64(int code, object value) except? -1
+cdef uint64_t to_uint64(int code, object value) except? <uint64_t>-1
+cdef double to_double(int code, object value) except? -1
+cdef int out_of_range(int code, object value) except -1
+cdef void swap_bytes(Type type, char *data) noexcept
+
+
+cdef inline bint is_integer(object value) noexcept:
+    # What stands for an int. Zero-dimensional arrays have __index__ too, but arrays are buffers
+    # here, and NumPy 1's bool has one that is deprecated.
+    return PyLong_Check(value) or (
+        PyIndex_Check(value) and not cnp.PyArray_Check(value)
+        and not PyObject_TypeCheck(value, &PyBoolArrType_Type)
+    )
+
+
+cdef inline object load(Type type, const char *data):
+    # `data` may be unaligned.
+    cdef int8_t i8
+    cdef uint8_t u8
+    cdef int16_t i16
+    cdef uint16_t u16
+    cdef int32_t i32
+    cdef uint32_t u32
+    cdef int64_t i64
+    cdef uint64_t u64
+    cdef float f
+    cdef double d
+    cdef int code = type.code
+    if code == _types.INT32:
+        memcpy(&i32, data, sizeof(i32))
+        return i32
+    if code == _types.DOUBLE:
+        memcpy(&d, data, sizeof(d))
+        return PyFloat_FromDouble(d)
+    if code == _types.INT64:
+        memcpy(&i64, data, sizeof(i64))
+        return i64
+    if code == _types.UINT64:
+        memcpy(&u64, data, sizeof(u64))
+        return u64
+    if code == _types.UINT32:
+        memcpy(&u32, data, sizeof(u32))
+        return u32
+    if code == _types.FLOAT:
+        memcpy(&f, data, sizeof(f))
+        return PyFloat_FromDouble(f)
+    if code == _types.INT8:
+        memcpy(&i8, data, sizeof(i8))
+        return i8
+    if code == _types.UINT8:
+        memcpy(&u8, data, sizeof(u8))
+        return u8
+    if code == _types.INT16:
+        memcpy(&i16, data, sizeof(i16))
+        return i16
+    if code == _types.UINT16:
+        memcpy(&u16, data, sizeof(u16))
+        return u16
+    return load_other(type, data)
+
+
+cdef inline int store(Type type, char *data, object value, list keepers) except -1:
+    # `data` may be unaligned; a scalar that does not fit writes nothing. `keepers` is None where
+    # the caller answers for the life of what pointers point at.
+    cdef int8_t i8
+    cdef uint8_t u8
+    cdef int16_t i16
+    cdef uint16_t u16
+    cdef int32_t i32
+    cdef uint32_t u32
+    cdef int64_t i64
+    cdef uint64_t u64
+    cdef float f
+    cdef double d
+    cdef int code = type.code
+    if code == _types.INT32:
+        i64 = to_int64(code, value)
+        i32 = <int32_t>i64
+        if i32 != i64:
+            return out_of_range(code, i64)
+        memcpy(data, &i32, sizeof(i32))
+    elif code == _types.DOUBLE:
+        d = PyFloat_AS_DOUBLE(value) if PyFloat_Check(value) else to_double(code, value)
+        memcpy(data, &d, sizeof(d))
+    elif code == _types.INT64:
+        i64 = to_int64(code, value)
+        memcpy(data, &i64, sizeof(i64))
+    elif code == _types.UINT64:
+        u64 = to_uint64(code, value)
+        memcpy(data, &u64, sizeof(u64))
+    elif code == _types.UINT32:
+        u64 = to_uint64(code, value)
+        u32 = <uint32_t>u64
+        if u32 != u64:
+            return out_of_range(code, u64)
+        memcpy(data, &u32, sizeof(u32))
+    elif code == _types.FLOAT:
+        d = PyFloat_AS_DOUBLE(value) if PyFloat_Check(value) else to_double(code, value)
+        f = <float>d
+        if isinf(f) and not isinf(d):
+            return out_of_range(code, value)
+        memcpy(data, &f, sizeof(f))
+    elif code == _types.INT8:
+        i64 = to_int64(code, value)
+        i8 = <int8_t>i64
+        if i8 != i64:
+            return out_of_range(code, i64)
+        memcpy(data, &i8, sizeof(i8))
+    elif code == _types.UINT8:
+        u64 = to_uint64(code, value)
+        u8 = <uint8_t>u64
+        if u8 != u64:
+            return out_of_range(code, u64)
+        memcpy(data, &u8, sizeof(u8))
+    elif code == _types.INT16:
+        i64 = to_int64(code, value)
+        i16 = <int16_t>i64
+        if i16 != i64:
+            return out_of_range(code, i64)
+        memcpy(data, &i16, sizeof(i16))
+    elif code == _types.UINT16:
+        u64 = to_uint64(code, value)
+        u16 = <uint16_t>u64
+        if u16 != u64:
+            return out_of_range(code, u64)
+        memcpy(data, &u16, sizeof(u16))
+    else:
+        return store_other(type, data, value, keepers)
+    return 0

@@ -1,0 +1,448 @@
+"""Python value <-> C value, by the declared C type: the conversions that are not inline.
+
+`load` and `store` in the declaration file are the way in. Errors name what was expected and what
+came; callers put the function and argument in front.
+"""
+
+import numpy as np
+
+from ffi.errors import Error, FFIOverflowError, FFITypeError, FFIValueError, located
+
+cimport numpy as cnp
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.complex cimport PyComplex_Check, PyComplex_FromDoubles
+from cpython.exc cimport PyErr_Clear, PyErr_Occurred
+from cpython.object cimport PyObject, PyObject_TypeCheck, PyTypeObject
+from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
+from libc.string cimport memset
+
+from ffi._types cimport shorten, type_name
+
+cnp.import_array()
+
+cdef extern from "float.h":
+    int FLT_MAX_EXP
+    int LDBL_MANT_DIG
+    int LDBL_MAX_EXP
+
+cdef extern from "math.h":
+    float ldexpf(float x, int exponent)
+    long double ldexpl(long double x, int exponent)
+
+cdef extern from "Python.h":
+    ctypedef struct Py_complex:
+        double real
+        double imag
+
+    Py_complex PyComplex_AsCComplex(object value) except *
+    object PyNumber_Index(object value)
+    long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
+    unsigned long long PyLong_AsUnsignedLongLong(object value)
+
+cdef extern from "numpy/arrayobject.h":
+    PyTypeObject PyHalfArrType_Type
+    PyTypeObject PyFloatArrType_Type
+    PyTypeObject PyLongDoubleArrType_Type
+    PyTypeObject PyCFloatArrType_Type
+    PyTypeObject PyCLongDoubleArrType_Type
+    PyTypeObject PyVoidArrType_Type
+    ctypedef struct Descr "PyArray_Descr":
+        pass
+
+    # NumPy's own declaration takes no NULL as base.
+    object new_numpy_scalar "PyArray_Scalar"(void *data, Descr *descr, PyObject *base)
+
+ctypedef struct complex_long_double:
+    long double real
+    long double imag
+
+
+# --- refusals
+
+cdef dict _NAMES = {
+    _types.BOOL: "_Bool", _types.CHAR: "char", _types.INT8: "int8", _types.UINT8: "uint8",
+    _types.INT16: "int16", _types.UINT16: "uint16", _types.INT32: "int32",
+    _types.UINT32: "uint32", _types.INT64: "int64", _types.UINT64: "uint64",
+    _types.FLOAT: "float", _types.DOUBLE: "double", _types.LONGDOUBLE: "long double",
+    _types.COMPLEX_FLOAT: "float _Complex", _types.COMPLEX_DOUBLE: "double _Complex",
+    _types.COMPLEX_LONGDOUBLE: "long double _Complex",
+}
+cdef dict _RANGES = {
+    _types.BOOL: (0, 1),
+    _types.CHAR: (-128, 127) if (<char>-1) < 0 else (0, 255),
+    _types.INT8: (-(2**7), 2**7 - 1), _types.UINT8: (0, 2**8 - 1),
+    _types.INT16: (-(2**15), 2**15 - 1), _types.UINT16: (0, 2**16 - 1),
+    _types.INT32: (-(2**31), 2**31 - 1), _types.UINT32: (0, 2**32 - 1),
+    _types.INT64: (-(2**63), 2**63 - 1), _types.UINT64: (0, 2**64 - 1),
+}
+
+
+cdef int out_of_range(int code, object value) except -1:
+    if code in _RANGES:
+        low, high = _RANGES[code]
+        raise FFIOverflowError(f"expected {_NAMES[code]} in [{low}, {high}], got {shorten(value)}")
+    raise FFIOverflowError(f"expected a number that fits {_NAMES[code]}, got {shorten(value)}")
+
+
+cdef int wrong_kind(str expected, object value) except -1:
+    raise FFITypeError(f"expected {expected}, got {type_name(value)} {shorten(value)}")
+
+
+# --- integers
+
+cdef object to_index(int code, object value):
+    if not is_integer(value):
+        wrong_kind(f"an integer for {_NAMES[code]}", value)
+    return PyNumber_Index(value)
+
+
+cdef int64_t to_int64(int code, object value) except? -1:
+    cdef int overflow
+    cdef int64_t result
+    if not PyLong_Check(value):
+        value = to_index(code, value)
+    result = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow:
+        return out_of_range(code, value)
+    return result
+
+
+cdef uint64_t to_uint64(int code, object value) except? <uint64_t>-1:
+    cdef int overflow
+    cdef int64_t result
+    cdef uint64_t large
+    if not PyLong_Check(value):
+        value = to_index(code, value)
+    result = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow == 0 and result >= 0:
+        return <uint64_t>result
+    if overflow <= 0:
+        out_of_range(code, value)
+    large = PyLong_AsUnsignedLongLong(value)
+    if large == <uint64_t>-1 and PyErr_Occurred():
+        PyErr_Clear()
+        out_of_range(code, value)
+    return large
+
+
+cdef int store_bool(char *data, object value) except -1:
+    if value is True or value is False:
+        data[0] = value is True
+    elif PyObject_TypeCheck(value, &PyBoolArrType_Type):
+        data[0] = 1 if value else 0
+    else:
+        number = to_index(_types.BOOL, value)
+        if number not in (0, 1):
+            out_of_range(_types.BOOL, number)
+        data[0] = <char>number
+    return 0
+
+
+cdef int store_char(char *data, object value) except -1:
+    # Subclasses may say anything about themselves, so C looks at what they are.
+    if isinstance(value, str):
+        if PyUnicode_GET_LENGTH(value) != 1 or PyUnicode_READ_CHAR(value, 0) > 127:
+            raise FFIValueError(f"expected one ASCII character for char, got {shorten(value)}")
+        data[0] = <char>PyUnicode_READ_CHAR(value, 0)
+        return 0
+    if isinstance(value, bytes):
+        if PyBytes_GET_SIZE(value) != 1:
+            raise FFIValueError(f"expected bytes of length one for char, got {shorten(value)}")
+        data[0] = PyBytes_AS_STRING(value)[0]
+        return 0
+    if not is_integer(value):
+        wrong_kind("bytes or str of length one or an integer for char", value)
+    number = to_int64(_types.CHAR, value)
+    low, high = _RANGES[_types.CHAR]
+    if not low <= number <= high:
+        out_of_range(_types.CHAR, number)
+    data[0] = <char><int64_t>number
+    return 0
+
+
+# --- floating point
+
+cdef double to_double(int code, object value) except? -1:
+    """A real number of at most the precision of `code`, which is not long double."""
+    if PyFloat_Check(value):
+        return PyFloat_AS_DOUBLE(value)
+    if (
+        PyObject_TypeCheck(value, &PyFloatArrType_Type)
+        or PyObject_TypeCheck(value, &PyHalfArrType_Type)
+    ):
+        return float(value)
+    if not is_integer(value):
+        kind = "a number" if code >= _types.COMPLEX_FLOAT else "a real number"
+        wrong_kind(f"{kind} for {_NAMES[code]}", value)
+    value = PyNumber_Index(value)
+    if code == _types.FLOAT or code == _types.COMPLEX_FLOAT:
+        return int_to_float(code, value)
+    try:
+        return float(value)
+    except OverflowError:
+        out_of_range(code, value)
+
+
+cdef tuple leading_bits(object value, int count):
+    """The first `count` bits of a positive int and the power of two they are multiplied with.
+
+    The last bit stands for all that are cut off, so that rounding to fewer than `count` bits
+    afterwards is right.
+    """
+    cdef object shift = max(0, value.bit_length() - count)
+    bits = value >> shift
+    return bits | (bits << shift != value), shift
+
+
+cdef float int_to_float(int code, object value) except? -1:
+    # By way of a double it would be rounded twice.
+    cdef float result
+    if value.bit_length() > FLT_MAX_EXP:
+        out_of_range(code, value)
+    bits, shift = leading_bits(abs(value), 64)
+    result = ldexpf(<float><uint64_t>bits, shift)
+    if isinf(result):
+        out_of_range(code, value)
+    return -result if value < 0 else result
+
+
+cdef long double int_to_longdouble(int code, object value) except? -1:
+    cdef long double result
+    if value.bit_length() > LDBL_MAX_EXP:
+        out_of_range(code, value)
+    bits, shift = leading_bits(abs(value), 128)
+    result = ldexpl(<long double><uint64_t>(bits >> 64), 64 + <int>shift)
+    result += ldexpl(<long double><uint64_t>(bits & 0xFFFFFFFFFFFFFFFF), shift)
+    if isinf(result):
+        out_of_range(code, value)
+    return -result if value < 0 else result
+
+
+cdef long double to_longdouble(int code, object value) except? -1:
+    cdef long double result
+    cdef int overflow
+    cdef int64_t small
+    if PyObject_TypeCheck(value, &PyLongDoubleArrType_Type):
+        cnp.PyArray_ScalarAsCtype(value, &result)
+        return result
+    if PyFloat_Check(value) or not is_integer(value):
+        return to_double(code, value)
+    value = PyNumber_Index(value)
+    small = PyLong_AsLongLongAndOverflow(value, &overflow)
+    return int_to_longdouble(code, value) if overflow else small
+
+
+cdef Py_complex to_complex(int code, object value) except *:
+    cdef Py_complex result
+    if PyComplex_Check(value):
+        return PyComplex_AsCComplex(value)
+    if PyObject_TypeCheck(value, &PyCFloatArrType_Type):
+        return PyComplex_AsCComplex(complex(value))
+    result.real = to_double(code, value)
+    result.imag = 0
+    return result
+
+
+cdef int store_complex_float(char *data, object value) except -1:
+    cdef Py_complex wide = to_complex(_types.COMPLEX_FLOAT, value)
+    cdef float narrow[2]
+    narrow[0] = <float>wide.real
+    narrow[1] = <float>wide.imag
+    if (isinf(narrow[0]) and not isinf(wide.real)) or (isinf(narrow[1]) and not isinf(wide.imag)):
+        out_of_range(_types.COMPLEX_FLOAT, value)
+    memcpy(data, narrow, sizeof(narrow))
+    return 0
+
+
+cdef int store_complex_longdouble(char *data, object value) except -1:
+    cdef complex_long_double result
+    cdef Py_complex narrow
+    result.imag = 0
+    if PyObject_TypeCheck(value, &PyCLongDoubleArrType_Type):
+        cnp.PyArray_ScalarAsCtype(value, &result)
+    elif PyComplex_Check(value) or PyObject_TypeCheck(value, &PyCFloatArrType_Type):
+        narrow = to_complex(_types.COMPLEX_LONGDOUBLE, value)
+        result.real = narrow.real
+        result.imag = narrow.imag
+    else:
+        result.real = to_longdouble(_types.COMPLEX_LONGDOUBLE, value)
+    copy_longdouble(data, &result.real)
+    copy_longdouble(data + sizeof(long double), &result.imag)
+    return 0
+
+
+cdef void copy_longdouble(char *data, const long double *value) noexcept:
+    # An x87 value has ten bytes; those after it are zeros, not what the stack held.
+    memset(data, 0, sizeof(long double))
+    memcpy(data, value, 10 if LDBL_MANT_DIG == 64 else sizeof(long double))
+
+
+# --- the rest of load and store
+
+cdef object load_other(Type type, const char *data):
+    cdef int code = type.code
+    cdef uintptr_t address
+    cdef float c8[2]
+    cdef double c16[2]
+    if code == _types.POINTER:
+        memcpy(&address, data, sizeof(address))
+        return address
+    if code == _types.BOOL:
+        return data[0] != 0
+    if code == _types.CHAR:
+        return PyBytes_FromStringAndSize(data, 1)
+    if code == _types.COMPLEX_FLOAT:
+        memcpy(c8, data, sizeof(c8))
+        return PyComplex_FromDoubles(c8[0], c8[1])
+    if code == _types.COMPLEX_DOUBLE:
+        memcpy(c16, data, sizeof(c16))
+        return PyComplex_FromDoubles(c16[0], c16[1])
+    if code == _types.VOID:
+        raise FFITypeError("void has no values")
+    if code == _types.ARRAY:
+        array = np.empty((), type._dtype)
+        memcpy(cnp.PyArray_DATA(array), data, type.size)
+        return array
+    # NumPy copies the bytes, aligned or not.
+    return new_numpy_scalar(<void *>data, <Descr *>type._dtype, NULL)
+
+
+cdef int store_other(Type type, char *data, object value, list keepers) except -1:
+    cdef int code = type.code
+    cdef uintptr_t address
+    cdef Py_complex c16
+    cdef long double real
+    if code == _types.POINTER:
+        address = keep_address(value, keepers)
+        memcpy(data, &address, sizeof(address))
+    elif code == _types.BOOL:
+        store_bool(data, value)
+    elif code == _types.CHAR:
+        store_char(data, value)
+    elif code == _types.LONGDOUBLE:
+        real = to_longdouble(code, value)
+        copy_longdouble(data, &real)
+    elif code == _types.COMPLEX_FLOAT:
+        store_complex_float(data, value)
+    elif code == _types.COMPLEX_DOUBLE:
+        c16 = to_complex(code, value)
+        memcpy(data, &c16, sizeof(c16))
+    elif code == _types.COMPLEX_LONGDOUBLE:
+        store_complex_longdouble(data, value)
+    elif code == _types.VOID:
+        raise FFITypeError("void has no values")
+    else:
+        store_aggregate(type, data, value, keepers)
+    return 0
+
+
+cdef int store_aggregate(Type type, char *data, object value, list keepers) except -1:
+    """Write a struct, union or array; what fails half-way leaves `data` partly written."""
+    if isinstance(value, (np.void, np.ndarray)):
+        return store_same_dtype(type, data, value)
+    memset(data, 0, type.size)
+    if type.code == _types.ARRAY:
+        return store_items(type, data, value, keepers)
+    if isinstance(value, dict):
+        # A copy: a conversion may run Python code that changes the dict.
+        return store_named(type, data, dict(value), keepers)
+    if type.code == _types.UNION or not isinstance(value, tuple):
+        wrong_kind(
+            f"a NumPy record{', tuple' if type.code == _types.STRUCT else ''} or dict "
+            f"for {type.name}",
+            value,
+        )
+    items = tuple(value)
+    if len(items) != len(type.fields):
+        raise FFIValueError(f"expected {len(type.fields)} members of {type.name}, got {len(items)}")
+    for (name, member, offset), item in zip(type.fields, items):
+        store_member(member, data + <Py_ssize_t>offset, item, name, keepers)
+    return 0
+
+
+cdef int store_same_dtype(Type type, char *data, object value) except -1:
+    base, shape = type._dtype.subdtype or (type._dtype, ())
+    # A plain copy: subclasses may say anything about themselves.
+    copy = np.array(value, order="C")
+    if copy.dtype != base or copy.shape != shape:
+        raise FFITypeError(
+            f"expected dtype {base} of shape {shape} for {type.name}, "
+            f"got dtype {copy.dtype} of shape {copy.shape}"
+        )
+    memcpy(data, cnp.PyArray_DATA(copy), type.size)
+    return 0
+
+
+cdef int store_items(Type type, char *data, object value, list keepers) except -1:
+    cdef Py_ssize_t i, size
+    if isinstance(value, bytes) and type.item.code == _types.CHAR:
+        size = PyBytes_GET_SIZE(value)
+        if size > type.length:
+            raise FFIValueError(
+                f"expected at most {type.length} bytes for {type.name}, got {size}"
+            )
+        memcpy(data, PyBytes_AS_STRING(value), size)
+        return 0
+    if not isinstance(value, (list, tuple)):
+        wrong_kind(f"an array, list or tuple for {type.name}", value)
+    # A conversion may run Python code that changes a list.
+    items = tuple(value)
+    if len(items) != type.length:
+        raise FFIValueError(f"expected {type.length} items for {type.name}, got {len(items)}")
+    for i in range(type.length):
+        store_member(type.item, data + i * type.item.size, items[i], i, keepers)
+    return 0
+
+
+cdef int store_named(Type type, char *data, dict value, list keepers) except -1:
+    cdef set names = {name for name, _, _ in type.fields}
+    cdef list unknown
+    unknown = [name for name in value if name not in names]
+    if unknown:
+        raise FFIValueError(f"{type.name} has no member {unknown[0]!r}")
+    if type.code == _types.UNION:
+        if len(value) != 1:
+            raise FFIValueError(f"expected one member of {type.name}, got {len(value)}")
+    else:
+        missing = [name for name, _, _ in type.fields if name not in value]
+        if missing:
+            raise FFIValueError(f"expected a value for member {missing[0]!r} of {type.name}")
+    for name, member, offset in type.fields:
+        if name in value:
+            store_member(member, data + <Py_ssize_t>offset, value[name], name, keepers)
+    return 0
+
+
+cdef int store_member(
+    Type type, char *data, object value, object name, list keepers
+) except -1:
+    try:
+        store(type, data, value, keepers)
+    except Error as exc:
+        where = f"member {name!r}" if isinstance(name, str) else f"item {name}"
+        raise located(exc, where) from None
+    return 0
+
+
+# --- byte order
+
+cdef void reverse(char *data, Py_ssize_t size) noexcept:
+    cdef Py_ssize_t i
+    for i in range(size // 2):
+        data[i], data[size - 1 - i] = data[size - 1 - i], data[i]
+
+
+cdef void swap_bytes(Type type, char *data) noexcept:
+    """Turn the byte order of a value around; a type that holds a union is refused before."""
+    cdef Py_ssize_t i
+    if type.code == _types.STRUCT:
+        for _, member, offset in type.fields:
+            swap_bytes(member, data + <Py_ssize_t>offset)
+    elif type.code == _types.ARRAY:
+        for i in range(type.length):
+            swap_bytes(type.item, data + i * type.item.size)
+    elif _types.COMPLEX_FLOAT <= type.code <= _types.COMPLEX_LONGDOUBLE:
+        reverse(data, type.size // 2)
+        reverse(data + type.size // 2, type.size // 2)
+    else:
+        reverse(data, type.size)

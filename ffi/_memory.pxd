@@ -1,0 +1,135 @@
+# Borrowed buffers and addresses, for the modules that hand memory to C.
+
+cimport numpy as cnp
+from cpython.buffer cimport Py_buffer, PyBuffer_Release
+from cpython.long cimport PyLong_CheckExact
+from cpython.object cimport PyObject
+from libc.stdint cimport uintptr_t
+
+
+cdef extern from "Python.h":
+    """
+    #ifdef Py_GIL_DISABLED
+    #define HAS_GIL 0
+    #else
+    #define HAS_GIL 1
+    #endif
+    """
+    bint HAS_GIL
+
+    ctypedef struct PyByteArrayObject:
+        Py_ssize_t ob_exports
+
+    bint PyByteArray_CheckExact(object value)
+    char *PyByteArray_AS_STRING(PyObject *value)
+    Py_ssize_t PyByteArray_GET_SIZE(PyObject *value)
+    uintptr_t long_as_address "PyLong_AsSize_t"(object value)
+
+cdef extern from "numpy/arrayobject.h":
+    # Declared here for a plain pointer: as objects they would be counted and checked each time.
+    ctypedef struct Array "PyArrayObject":
+        pass
+
+    bint PyArray_CHKFLAGS(Array *array, int flags)
+    char *PyArray_BYTES(Array *array)
+    cnp.npy_intp *PyArray_DIMS(Array *array)
+    bint PyArray_ISINTEGER(Array *array)
+    bint PyArray_ISNOTSWAPPED(Array *array)
+    cnp.npy_intp PyArray_ITEMSIZE(Array *array)
+    cnp.npy_intp PyArray_NBYTES(Array *array)
+    int PyArray_NDIM(Array *array)
+    int PyArray_TYPE(Array *array)
+
+
+cdef enum Holding:
+    NOTHING
+    ARRAY
+    BYTEARRAY
+    VIEW
+
+
+# A buffer that is held while C uses it; the caller holds a reference to its owner. An array's state
+# may change until `examine` reads it, so that comes after all Python code.
+cdef struct Borrowed:
+    Holding holding
+    PyObject *owner
+    Py_buffer view
+    char *data
+    Py_ssize_t nbytes
+
+
+cdef int borrow_view(object owner, Borrowed *borrowed, bint writable) except -1
+cdef int examine_array(object array, bint writable) except -1
+
+
+cdef inline int borrow(object owner, Borrowed *borrowed, bint writable) except -1:
+    # Hold the buffer of `owner`, which may run Python code.
+    borrowed.holding = NOTHING
+    borrowed.owner = <PyObject *>owner
+    if HAS_GIL and PyByteArray_CheckExact(owner):
+        # What its buffer protocol does, less a quarter of the time of a short call.
+        (<PyByteArrayObject *>owner).ob_exports += 1
+        borrowed.holding = BYTEARRAY
+    elif cnp.PyArray_Check(owner):
+        borrowed.holding = ARRAY
+    else:
+        borrow_view(owner, borrowed, writable)
+    return 0
+
+
+cdef inline int examine(Borrowed *borrowed, bint writable) except -1:
+    # Check what is held and read where it is; nothing may run Python code after this.
+    cdef Array *array
+    cdef int flags = cnp.NPY_ARRAY_C_CONTIGUOUS | (cnp.NPY_ARRAY_WRITEABLE if writable else 0)
+    if borrowed.holding == ARRAY:
+        array = <Array *>borrowed.owner
+        if (
+            not PyArray_CHKFLAGS(array, flags) or not PyArray_ISNOTSWAPPED(array)
+            or PyArray_TYPE(array) > cnp.NPY_CLONGDOUBLE  # not a number or bool
+        ):
+            examine_array(<object>borrowed.owner, writable)
+        borrowed.data = PyArray_BYTES(array)
+        if PyArray_NDIM(array) == 1:
+            borrowed.nbytes = PyArray_DIMS(array)[0] * PyArray_ITEMSIZE(array)
+        else:
+            borrowed.nbytes = PyArray_NBYTES(array)
+    elif borrowed.holding == BYTEARRAY:
+        borrowed.data = PyByteArray_AS_STRING(borrowed.owner)
+        borrowed.nbytes = PyByteArray_GET_SIZE(borrowed.owner)
+    else:
+        borrowed.data = <char *>borrowed.view.buf
+        borrowed.nbytes = borrowed.view.len
+    return 0
+
+
+cdef inline void give_back(Borrowed *borrowed) noexcept:
+    if borrowed.holding == BYTEARRAY:
+        (<PyByteArrayObject *>borrowed.owner).ob_exports -= 1
+    elif borrowed.holding == VIEW:
+        PyBuffer_Release(&borrowed.view)
+
+
+cdef int misaligned(const char *data, Py_ssize_t alignment) except -1
+
+
+cdef inline int check_alignment(const char *data, Py_ssize_t alignment) except -1:
+    # Alignments are powers of two.
+    return misaligned(data, alignment) if <uintptr_t>data & <uintptr_t>(alignment - 1) else 0
+
+
+cdef uintptr_t to_any_address(object value) except? 0
+
+
+cdef inline uintptr_t to_address(object value) except? 0:
+    # An address from an int, NULL included.
+    cdef uintptr_t address
+    if PyLong_CheckExact(value):
+        address = long_as_address(value)
+        if address != <uintptr_t>-1:
+            return address
+    return to_any_address(value)
+
+
+# Whatever stands for machine code: its address is taken where a function's address is.
+cdef class CodePointer:
+    cdef void *code

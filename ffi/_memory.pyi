@@ -1,0 +1,39 @@
+from collections.abc import Sequence
+from typing import Any, SupportsIndex, TypeAlias
+
+import numpy as np
+from typing_extensions import Buffer, disjoint_base
+
+from ffi._types import _AnyType
+
+# NumPy's stubs call an array a buffer since Python 3.12 only.
+_Buffer: TypeAlias = Buffer | np.ndarray[Any, Any]
+
+@disjoint_base
+class CodePointer:
+    @property
+    def address(self) -> int: ...
+
+def addressof(obj: _Buffer | CodePointer, /) -> int: ...
+def read(
+    type: _AnyType, buffer: _Buffer, offset: SupportsIndex = 0, byteorder: str = ...
+) -> Any: ...
+def write(
+    type: _AnyType, buffer: _Buffer, value: Any, offset: SupportsIndex = 0, byteorder: str = ...
+) -> None: ...
+def read_pointer(buffer: _Buffer, offset: SupportsIndex = 0, byteorder: str = ...) -> int: ...
+def write_pointer(
+    buffer: _Buffer,
+    value: _Buffer | CodePointer | SupportsIndex | None,
+    offset: SupportsIndex = 0,
+    byteorder: str = ...,
+) -> None: ...
+def view(
+    address: SupportsIndex,
+    dtype: _AnyType,
+    shape: SupportsIndex | Sequence[SupportsIndex] = (),
+    *,
+    readonly: bool = False,
+    owner: object = None,
+) -> np.ndarray[Any, Any]: ...
+def string(address_or_buffer: SupportsIndex | _Buffer, maxlen: SupportsIndex = -1) -> bytes: ...

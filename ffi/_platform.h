@@ -1,0 +1,85 @@
+/* What Cython cannot say about the platform: which complex types and ABI names libffi's
+   headers have, and whether the interpreter can still be entered.  Nothing here calls C. */
+#ifndef FFI_PLATFORM_H
+#define FFI_PLATFORM_H
+
+#include <Python.h>
+#include <ffi.h>
+
+#ifdef FFI_TARGET_HAS_COMPLEX_TYPE
+#define FFI_COMPLEX_FLOAT (&ffi_type_complex_float)
+#define FFI_COMPLEX_DOUBLE (&ffi_type_complex_double)
+#define FFI_COMPLEX_LONGDOUBLE (&ffi_type_complex_longdouble)
+#else
+#define FFI_COMPLEX_FLOAT NULL
+#define FFI_COMPLEX_DOUBLE NULL
+#define FFI_COMPLEX_LONGDOUBLE NULL
+#endif
+
+/* The members of enum ffi_abi differ by target and are not macros; these conditions are those
+   of the targets' ffitarget.h.  A target not listed has `default`, `first` and `last`. */
+typedef struct {
+    const char *name;
+    int value;
+} platform_abi;
+
+static const platform_abi platform_abis[] = {
+    {"default", FFI_DEFAULT_ABI},
+    {"first", FFI_FIRST_ABI},
+    {"last", FFI_LAST_ABI},
+#if defined(__x86_64__)
+    {"unix64", FFI_UNIX64},
+    {"win64", FFI_WIN64},
+    {"efi64", FFI_EFI64},
+    {"gnuw64", FFI_GNUW64},
+#elif defined(__i386__)
+    {"sysv", FFI_SYSV},
+    {"thiscall", FFI_THISCALL},
+    {"fastcall", FFI_FASTCALL},
+    {"stdcall", FFI_STDCALL},
+    {"pascal", FFI_PASCAL},
+    {"register", FFI_REGISTER},
+    {"ms_cdecl", FFI_MS_CDECL},
+#elif defined(__aarch64__)
+    {"sysv", FFI_SYSV},
+    {"win64", FFI_WIN64},
+#elif defined(__arm__)
+    {"sysv", FFI_SYSV},
+    {"vfp", FFI_VFP},
+#elif defined(__riscv) || defined(__s390__)
+    {"sysv", FFI_SYSV},
+#elif defined(__powerpc64__)
+    {"linux", FFI_LINUX},
+#endif
+    {NULL, 0},
+};
+
+/* True when a thread may take the GIL and run Python code. */
+static inline int interpreter_is_running(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_IsInitialized() && !Py_IsFinalizing();
+#else
+    return Py_IsInitialized() && !_Py_IsFinalizing();
+#endif
+}
+
+/* Slots of closures are read by whatever thread C calls from.  The GIL guards them where there
+   is one. */
+#ifdef Py_GIL_DISABLED
+typedef PyMutex slot_mutex;
+#define slot_lock(mutex) PyMutex_Lock(mutex)
+#define slot_unlock(mutex) PyMutex_Unlock(mutex)
+#else
+typedef char slot_mutex;
+#define slot_lock(mutex) ((void)(mutex))
+#define slot_unlock(mutex) ((void)(mutex))
+#endif
+
+#if defined(__s390x__)
+#define MACHINE_IS_S390X 1
+#else
+#define MACHINE_IS_S390X 0
+#endif
+
+#endif

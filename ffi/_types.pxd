@@ -1,0 +1,71 @@
+# The description of C types that every other module reads.
+
+from ffi cimport libffi
+
+
+cdef enum Code:
+    VOID
+    BOOL
+    CHAR
+    INT8
+    UINT8
+    INT16
+    UINT16
+    INT32
+    UINT32
+    INT64
+    UINT64
+    POINTER
+    FLOAT
+    DOUBLE
+    LONGDOUBLE
+    COMPLEX_FLOAT
+    COMPLEX_DOUBLE
+    COMPLEX_LONGDOUBLE
+    STRUCT
+    UNION
+    ARRAY
+
+
+cdef inline bint is_integral(int code) noexcept nogil:
+    # The results that libffi widens to ffi_arg.
+    return BOOL <= code <= POINTER
+
+
+cdef inline bint is_signed(int code) noexcept nogil:
+    return (
+        code == INT8 or code == INT16 or code == INT32 or code == INT64
+        or (code == CHAR and (<char>-1) < 0)
+    )
+
+
+cdef inline const char *address_format() noexcept:
+    # Of buffers of addresses: the code of size_t that NumPy and typed memoryviews know.
+    return b"L" if sizeof(long) == sizeof(size_t) else (b"Q" if sizeof(size_t) == 8 else b"I")
+
+
+cdef class Type:
+    cdef readonly str name
+    cdef readonly Py_ssize_t size
+    cdef readonly Py_ssize_t alignment
+    cdef readonly tuple fields
+    cdef int code
+    cdef Type item                      # of an array
+    cdef Py_ssize_t length              # of an array
+    cdef libffi.ffi_type *ffi           # NULL for what libffi cannot describe
+    cdef libffi.ffi_type aggregate
+    cdef libffi.ffi_type **elements
+    cdef Type half                      # of a long array: what `elements` points at
+    cdef object _dtype
+    cdef tuple key
+    cdef Py_hash_t hash
+    cdef int depth                      # nesting of aggregates
+    cdef Py_ssize_t leaves              # members of members, all counted
+    cdef bint has_union                 # is one or has one among its members
+
+
+cdef Type to_type(object value)
+cdef object to_dtype(object value)
+cdef bint is_native(object dtype) except -1
+cdef str type_name(value)
+cdef str shorten(value)

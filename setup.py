@@ -1,0 +1,175 @@
+"""Build the extension modules: Cython to C, and C against libffi and NumPy."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+Flags = tuple[list[str], list[str]]  # for compiling, for linking
+
+MODULES = ["_types", "_faults", "_marshal", "_memory", "_dl", "_cif", "_core", "_closure"]
+
+DIRECTIVES = {
+    "language_level": 3,
+    "binding": True,
+    "freethreading_compatible": True,
+    "auto_pickle": False,
+    "autotestdict": False,
+    "allow_none_for_extension_args": False,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+}
+
+CFLAGS = ["-O2", "-fvisibility=hidden"]
+
+# FFI_WERROR=1 makes warnings errors, Cython's and the C compiler's; what the C that Cython writes
+# cannot avoid is left out.
+WERROR = bool(os.environ.get("FFI_WERROR"))
+WERROR_CFLAGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
+
+NO_WINDOWS = """
+ffi does not build on Windows: it needs a POSIX system (Linux, macOS, a BSD).
+"""
+
+NO_LIBFFI = """
+ffi cannot be built: libffi's header (ffi.h) or library was not found, neither with pkg-config nor
+in the usual places. Install libffi's development files:
+
+    Debian, Ubuntu   apt-get install libffi-dev
+    Fedora, RHEL     dnf install libffi-devel
+    Alpine           apk add libffi-dev
+    conda            conda install -c conda-forge libffi
+    macOS            brew install libffi
+
+A copy elsewhere is found with CFLAGS="-I<its include>" and LDFLAGS="-L<its lib>".
+"""
+
+NO_COMPILER = """
+ffi cannot be built: the C compiler does not run: {error}
+Install one, and Python's headers:
+
+    Debian, Ubuntu   apt-get install gcc libc6-dev python3-dev
+    Fedora, RHEL     dnf install gcc python3-devel
+    Alpine           apk add gcc musl-dev python3-dev
+    conda            conda install -c conda-forge c-compiler
+    macOS            xcode-select --install
+"""
+
+
+class BuildExt(build_ext):
+    """Run Cython and find libffi when, and only when, something is compiled."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.editable_mode:
+            # Setuptools builds editable installs in temporary folders; these last, so that a
+            # second build compiles only what changed.
+            tag = sysconfig.get_config_var("SOABI")
+            self.build_temp = f"build/temp.editable-{tag}"
+            self.build_lib = f"build/lib.editable-{tag}"
+
+    def run(self) -> None:
+        if sys.platform == "win32":
+            raise SystemExit(NO_WINDOWS)
+        super().run()
+
+    def build_extensions(self) -> None:
+        import numpy as np
+        from Cython.Build import cythonize
+        from Cython.Compiler import Options
+
+        cflags, ldflags = find_libffi(self.compiler.linker_so)
+        for extension in self.extensions:
+            extension.include_dirs = ["ffi", np.get_include()]
+            extension.extra_compile_args += cflags
+            extension.extra_link_args += ldflags
+
+        Options.warning_errors = WERROR
+        # The C goes to the build folder: each Python, with its own NumPy, has its own.
+        folder = Path(self.build_temp, "cython")
+        translated = cythonize(
+            self.extensions,
+            build_dir=str(folder),
+            compiler_directives=DIRECTIVES,
+            force=self.force or any(is_older(file, "setup.py") for file in folder.glob("ffi/*.c")),
+        )
+        for extension, translation in zip(self.extensions, translated, strict=True):
+            extension.sources = translation.sources
+        super().build_extensions()
+
+
+def is_older(file: Path, reference: str) -> bool:
+    """Return whether `file` was last changed before `reference`."""
+    return file.stat().st_mtime < Path(reference).stat().st_mtime
+
+
+def find_libffi(linker: list[str]) -> Flags:
+    """Return the flags with which libffi compiles and links."""
+    for flags in candidates():
+        if can_link(linker, flags):
+            return flags
+    raise SystemExit(NO_LIBFFI)
+
+
+def candidates() -> Iterator[Flags]:
+    """Yield flags to try: pkg-config's, none (the compiler's own places), then the usual places."""
+    pkg_config = [os.environ.get("PKG_CONFIG", "pkg-config"), "libffi"]
+    cflags, ldflags = output(*pkg_config, "--cflags"), output(*pkg_config, "--libs")
+    if ldflags:
+        yield cflags.split(), ldflags.split()
+
+    yield [], ["-lffi"]
+    prefixes = [os.environ.get("CONDA_PREFIX"), "/usr/local"]
+    prefixes += ["/opt/homebrew/opt/libffi", "/usr/local/opt/libffi"]
+    for prefix in filter(None, prefixes):
+        yield [f"-I{prefix}/include"], [f"-L{prefix}/lib", "-lffi"]
+    if sys.platform == "darwin":
+        sdk = output("xcrun", "--show-sdk-path").strip()
+        yield [f"-I{sdk}/usr/include/ffi"], ["-lffi"]
+
+
+def can_link(linker: list[str], flags: Flags) -> bool:
+    """Return whether a small use of libffi compiles and links with `flags`."""
+    cflags, ldflags = flags
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("#include <ffi.h>\nvoid *probe = (void *)ffi_prep_cif;\n")
+        command = [*linker, "-fPIC", *cflags, str(source), "-o", f"{folder}/probe.so", *ldflags]
+        try:
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError as error:
+            raise SystemExit(NO_COMPILER.format(error=error)) from None
+
+
+def output(*command: str) -> str:
+    """Return what `command` prints, nothing if it is missing or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return "" if done.returncode else done.stdout
+
+
+HEADERS = [str(path) for pattern in ("*.h", "*.pxd") for path in Path("ffi").glob(pattern)]
+
+setup(
+    cmdclass={"build_ext": BuildExt},
+    ext_modules=[
+        Extension(
+            f"ffi.{name}",
+            [f"ffi/{name}.pyx"],
+            depends=["setup.py", *HEADERS],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+            extra_compile_args=CFLAGS + WERROR_CFLAGS * WERROR,
+        )
+        for name in MODULES
+    ],
+)

@@ -1,0 +1,361 @@
+"""Random signatures, called through libffi and through closures, against the C compiler.
+
+``FFI_DIFF_SIGNATURES`` says how many signatures, ``FFI_DIFF_SEED`` which ones; ``CC`` and
+``FFI_DIFF_CFLAGS`` choose the compiler. The C side holds every expected value as a constant.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import c_types
+import numpy as np
+import pytest
+import signatures
+from signatures import Signature
+
+import ffi
+
+TOTAL = int(os.environ.get("FFI_DIFF_SIGNATURES", "400"))
+SEED = os.environ.get("FFI_DIFF_SEED", "20240607")
+FLAGS = shlex.split(os.environ.get("FFI_DIFF_CFLAGS", "-O2"))
+PER_FILE = 200
+SHOWN = 5
+CANARY = 0xC5
+RED_ZONE = 32
+
+# Elsewhere a variadic function may find its arguments in other places than a closure does.
+VARIADIC_CLOSURES = signatures.X86_64 or (signatures.AARCH64 and sys.platform == "linux")
+
+
+@dataclass
+class Chunk:
+    """The signatures of one C file, compiled."""
+
+    name: str
+    signatures: list[Signature]
+    library: Any
+    log: Path
+
+    def address(self, symbol: str) -> int:
+        """Return a symbol's address."""
+        return ffi.dlsym(self.library, symbol)
+
+    def reset(self) -> None:
+        """Forget what the C side has recorded."""
+        self.variable("calls", np.intc)[()] = 0
+        self.variable("failed", np.intc)[()] = 0
+
+    def variable(self, name: str, dtype: Any, shape: tuple[int, ...] = ()) -> np.ndarray:
+        """View a variable of the C side."""
+        return ffi.view(self.address(name), dtype, shape)
+
+    def recorded(self, leaves: list[tuple[str, c_types.Leaf]]) -> list[str]:
+        """Say which scalar the C side found wrong, if any."""
+        number = int(self.variable("failed", np.intc)[()]) - 1
+        if number < 0:
+            return []
+        name, leaf = leaves[number]
+        raw = self.variable("seen", np.uint8, (64,)).tobytes()
+        came = leaf.type.decode(raw)
+        if isinstance(leaf.type, c_types.Integer | c_types.Boolean | c_types.Character):
+            signed = leaf.type.dtype.kind in "iS"
+            came = int.from_bytes(raw[:8], sys.byteorder, signed=signed)  # widened by C
+        return [f"{name}{leaf.path}: C expected {leaf.value!r}, got {came!r:.60}"]
+
+    def report(self, problems: Callable[[Chunk, Signature], list[str]]) -> None:
+        """Look for problems in every signature and fail with the first few."""
+        failures = []
+        for s in self.signatures:
+            self.log.write_text(f"{s}\n")  # what ran last, should the process die
+            try:
+                found = problems(self, s)
+            except ffi.Error as error:
+                found = [f"{type(error).__name__}: {error}"]
+            if found:
+                lines = "\n".join(f"    {line}" for line in [*str(s).splitlines(), *found])
+                failures.append(f"seed {SEED}, chunk {self.name}, index {s.index}:\n{lines}")
+        if failures:
+            pytest.fail(
+                f"{len(failures)} of {len(self.signatures)} signatures are wrong\n"
+                + "\n".join(failures[:SHOWN]),
+                pytrace=False,
+            )
+
+
+@pytest.fixture(scope="module", params=["chosen", *range(-(-TOTAL // PER_FILE))], ids=str)
+def chunk(request: pytest.FixtureRequest, compile_c: Callable[..., Path]) -> Chunk:
+    """Make and compile the signatures of one C file."""
+    rng = random.Random(f"{SEED}-{request.param}")
+    if request.param == "chosen":
+        drawn = signatures.chosen_signatures(rng)
+    else:
+        count = min(PER_FILE, TOTAL - PER_FILE * request.param)
+        drawn = [signatures.random_signature(rng, i) for i in range(count)]
+    return make_chunk(str(request.param), drawn, compile_c)
+
+
+def make_chunk(name: str, drawn: list[Signature], compile_c: Callable[..., Path]) -> Chunk:
+    """Compile signatures."""
+    path = compile_c(signatures.c_source(drawn), f"signatures_{name}", *FLAGS)
+    return Chunk(name, drawn, ffi.dlopen(path), path.with_suffix(".running"))
+
+
+def make_cif(s: Signature) -> Any:
+    """Make the CIF; None if it is refused for a documented fault of libffi."""
+    rtype = s.rtype.ffi_type if s.rtype else ffi.types.void
+    atypes = [t.ffi_type for t in s.atypes]
+    try:
+        if s.variadic:
+            return ffi.CIF(rtype, *atypes[: s.fixed], variadic=atypes[s.fixed :])
+        return ffi.CIF(rtype, *atypes)
+    except ffi.errors.FFINotImplementedError:
+        if signatures.refusal(s) is None:
+            raise
+        return None
+
+
+# --- calls
+
+
+class Result:
+    """A result buffer of exactly the size that is asked for, between two red zones."""
+
+    def __init__(self, rtype: c_types.CType | None) -> None:
+        self.size = max(rtype.dtype.itemsize if rtype else 0, ffi.sizeof.ffi_arg)
+        self.storage = aligned(self.size + 2 * RED_ZONE)
+        self.storage[:] = CANARY
+        self.rvalue = self.storage[RED_ZONE : RED_ZONE + self.size]
+
+    def problems(self, cif: Any, s: Signature) -> list[str]:
+        """Compare what came back with the constant, byte by byte and unpacked."""
+        before, after = self.storage[:RED_ZONE], self.storage[RED_ZONE + self.size :]
+        found = []
+        if (before != CANARY).any() or (after != CANARY).any():
+            found.append("result: bytes outside rvalue were written")
+        raw, unpacked = self.rvalue.tobytes(), cif.unpack(self.rvalue)
+        if s.rtype is None:
+            return found if unpacked is None else [*found, f"unpack gave {unpacked!r} for void"]
+        if isinstance(s.rtype, c_types.Struct):
+            if type(unpacked) is not np.void:
+                return [*found, f"unpack gave a {type(unpacked)} for a struct"]
+            found += differences(s.result_leaves(), raw)
+            return found + differences(s.result_leaves(), unpacked.tobytes(), "unpacked ")
+        if not s.rtype.same(unpacked, s.result):
+            found.append(f"unpack: expected {s.result!r}, got {unpacked!r}")
+        if isinstance(s.rtype, c_types.Integer | c_types.Boolean):
+            # Small results fill a whole ffi_arg, in native byte order.
+            signed = s.rtype.dtype.kind == "i"
+            widened = int.from_bytes(raw, sys.byteorder, signed=signed)
+            return found if widened == s.result else [*found, f"ffi_arg holds {widened}"]
+        if isinstance(s.rtype, c_types.Character):
+            low = int.from_bytes(raw, sys.byteorder) & 0xFF
+            return found if low == s.result[0] else [*found, f"ffi_arg holds {low}"]
+        return found + differences(s.result_leaves(), raw)
+
+
+def aligned(size: int) -> np.ndarray:
+    """Make an array of bytes at a multiple of 64."""
+    storage = np.full(size + 128, 0x5A, np.uint8)
+    start = -ffi.addressof(storage) % 64
+    return storage[start : start + size]
+
+
+def differences(leaves: list[tuple[str, c_types.Leaf]], raw: bytes, prefix: str = "") -> list[str]:
+    """Compare the scalars of one value with its bytes in memory."""
+    found = []
+    for name, leaf in leaves:
+        came = leaf.type.decode(raw[leaf.offset :])
+        if not leaf.type.same(came, leaf.value):
+            found.append(f"{prefix}{name}{leaf.path}: expected {leaf.value!r}, got {came!r:.60}")
+    return found
+
+
+def stored(ctype: c_types.CType, value: Any) -> np.ndarray:
+    """Store a value scalar by scalar, with noise between its members."""
+    storage = aligned(ctype.dtype.itemsize)
+    storage[:] = 0x5A
+    for leaf in ctype.leaves(value):
+        raw = leaf.type.encode(leaf.value)
+        storage[leaf.offset : leaf.offset + len(raw)] = np.frombuffer(raw, np.uint8)
+    return storage.view(ctype.ffi_type.dtype)
+
+
+def argument_sets(cif: Any, s: Signature) -> Iterator[tuple[str, Any]]:
+    """List the ways in which arguments can be given."""
+    storage = [stored(t, v) for t, v in zip(s.atypes, s.values, strict=True)]
+    yield "values", cif.pack(*s.values)
+    records = [
+        array[0] if isinstance(ctype, c_types.Struct) else value
+        for ctype, array, value in zip(s.atypes, storage, s.values, strict=True)
+    ]
+    yield "records", cif.pack(*records)
+    yield "mappings", cif.pack(*map(as_mapping, s.atypes, s.values))
+    yield "buffers", storage
+    pointers = np.zeros(len(storage), np.uintp)
+    for i, array in enumerate(storage):
+        ffi.write_pointer(pointers, array, i * pointers.itemsize)
+    yield "pointers", pointers
+
+
+def as_mapping(ctype: c_types.CType, value: Any) -> Any:
+    """Turn the tuples of a struct's value into dicts."""
+    if isinstance(ctype, c_types.Array):
+        return [as_mapping(ctype.element, item) for item in value]
+    if isinstance(ctype, c_types.Struct):
+        members = zip(ctype.members, value, strict=True)
+        return {f"m{i}": as_mapping(member, item) for i, (member, item) in enumerate(members)}
+    return value
+
+
+def snapshot(s: Signature, arguments: Any) -> list[bytes]:
+    """Copy all storage: the pointer array and each argument."""
+    if isinstance(arguments, list):
+        return [array.tobytes() for array in arguments]
+    pointers = np.frombuffer(arguments, np.uintp) if s.atypes else np.zeros(0, np.uintp)
+    values = [
+        ffi.view(int(p), np.uint8, (t.dtype.itemsize,)).tobytes()
+        for p, t in zip(pointers, s.atypes, strict=True)
+    ]
+    return [pointers.tobytes(), *values]
+
+
+def call_problems(chunk: Chunk, s: Signature) -> list[str]:
+    """Call one callee in every way and compare both directions with C's constants."""
+    if (cif := make_cif(s)) is None:
+        return []
+    found = []
+    for way, arguments in argument_sets(cif, s):
+        chunk.reset()
+        result = Result(s.rtype)
+        before = snapshot(s, arguments)
+        ffi.call(cif, chunk.address(f"call_{s.index}"), result.rvalue, arguments)
+        problems = chunk.recorded(s.argument_leaves()) + result.problems(cif, s)
+        if (calls := int(chunk.variable("calls", np.intc)[()])) != 1:
+            problems.append(f"the callee ran {calls} times")
+        if snapshot(s, arguments) != before:
+            problems.append("the storage of the arguments has changed")
+        found += [f"{way}: {problem}" for problem in problems]
+    return found
+
+
+# --- closures
+
+
+def closure_problems(chunk: Chunk, s: Signature) -> list[str]:
+    """Let C call a closure and compare both directions with C's constants."""
+    if (s.variadic and not VARIADIC_CLOSURES) or (cif := make_cif(s)) is None:
+        return []
+    received: list[str] = []
+    sizes = []
+
+    def function(rvalue: memoryview, avalues: memoryview) -> None:
+        addresses = np.frombuffer(avalues, np.uintp) if s.atypes else ()
+        for i, (address, ctype) in enumerate(zip(addresses, s.atypes, strict=True)):
+            raw = ffi.view(int(address), np.uint8, (ctype.dtype.itemsize,)).tobytes()
+            leaves = [(f"a{i}", leaf) for leaf in ctype.leaves(s.values[i])]
+            received.extend(differences(leaves, raw))
+        sizes.append(rvalue.nbytes)
+        if s.rtype:
+            rvalue.cast("B")[:] = stored(s.rtype, s.result).tobytes()
+
+    chunk.reset()
+    closure = ffi.Closure(cif, function)
+    drive(chunk, s, closure.address)
+    found = received + chunk.recorded(s.result_leaves())
+    if sizes != [s.rtype.dtype.itemsize if s.rtype else 0]:
+        found.append(f"the closure ran {len(sizes)} times, with result sizes {sizes}")
+    return found
+
+
+def drive(chunk: Chunk, s: Signature, function: int) -> None:
+    """Let C call a function pointer with the constants of a signature."""
+    driver = ffi.CIF(ffi.types.void, ffi.types.pointer)
+    ffi.call(driver, chunk.address(f"drive_{s.index}"), None, driver.pack(function))
+
+
+# --- tests
+
+
+def test_layouts_are_the_compilers(chunk: Chunk) -> None:
+    def problems(chunk: Chunk, s: Signature) -> list[str]:
+        found = []
+        for t in s.structs():
+            expected = chunk.variable(f"layout_{t.tag}", np.uintp, (2 + len(t.members),)).tolist()
+            under_test = t.ffi_type
+            offsets = [offset for _, _, offset in under_test.fields]
+            layout = [under_test.size, under_test.alignment, *offsets]
+            from_dtype = [under_test.dtype.fields[name][1] for name in under_test.dtype.names]
+            if layout != expected or from_dtype != offsets or t.dtype.itemsize != expected[0]:
+                found.append(f"{t.c_name}: size, alignment, offsets {expected}, got {layout}")
+        return found
+
+    chunk.report(problems)
+
+
+def test_c_agrees_with_itself(chunk: Chunk) -> None:
+    def problems(chunk: Chunk, s: Signature) -> list[str]:
+        chunk.reset()
+        drive(chunk, s, chunk.address(f"call_{s.index}"))
+        ran = int(chunk.variable("calls", np.intc)[()])
+        return ["C's own call is wrong"] * (ran != 1 or bool(chunk.variable("failed", np.intc)))
+
+    chunk.report(problems)
+
+
+def test_calls(chunk: Chunk) -> None:
+    chunk.report(call_problems)
+
+
+def test_closures(chunk: Chunk) -> None:
+    chunk.report(closure_problems)
+
+
+def test_most_signatures_are_accepted(chunk: Chunk) -> None:
+    refused = [s for s in chunk.signatures if make_cif(s) is None]
+    assert 2 * len(refused) < len(chunk.signatures)
+
+
+def test_differences_are_noticed(compile_c: Callable[..., Path]) -> None:
+    rng = random.Random(SEED)
+    # First, and without long double: some machines would refuse the struct elsewhere.
+    members = [t for t in c_types.SCALARS if "longdouble" not in t.name]
+    structure = c_types.Struct("all", (*members, c_types.Array(c_types.CHAR, 2)))
+    right = signatures.make_signature(rng, 0, structure, [structure, *c_types.SCALARS])
+    chunk = make_chunk("noticed", [right], compile_c)
+    assert call_problems(chunk, right) == closure_problems(chunk, right) == []
+
+    for i, ctype in enumerate(right.atypes):
+        for name, value in alterations(rng, ctype, right.values[i]):
+            values = (*right.values[:i], value, *right.values[i + 1 :])
+            wrong = replace(right, values=values)
+            for problems in call_problems(chunk, wrong), closure_problems(chunk, wrong):
+                assert problems
+                assert all(f"a{i}{name}:" in problem for problem in problems)
+    for name, value in alterations(rng, structure, right.result):
+        wrong = replace(right, result=value)
+        for problems in call_problems(chunk, wrong), closure_problems(chunk, wrong):
+            assert problems
+            assert all(f"result{name}:" in problem for problem in problems)
+
+
+def alterations(rng: random.Random, ctype: c_types.CType, value: Any) -> Iterator[tuple[str, Any]]:
+    """Change one scalar of a value at a time; give its path and the changed value."""
+    if isinstance(ctype, c_types.Scalar):
+        while ctype.same(other := ctype.random(rng), value):
+            pass
+        yield "", other
+        return
+    for i, item in enumerate(value):
+        in_struct = isinstance(ctype, c_types.Struct)
+        member = ctype.members[i] if in_struct else ctype.element
+        step = f".m{i}" if in_struct else f"[{i}]"
+        for path, other in alterations(rng, member, item):
+            yield step + path, type(value)([*value[:i], other, *value[i + 1 :]])

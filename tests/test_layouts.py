@@ -1,0 +1,138 @@
+"""Layouts of structs, unions and arrays, against the C compiler's own."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from c_types import BOOL, CHAR, LONGDOUBLE, POINTER, SCALARS, Array, Struct
+
+import ffi
+
+t = ffi.types
+COUNT = 150
+
+
+def draw_member(rng, known):
+    member = rng.choice(known) if known and rng.random() < 0.25 else rng.choice(SCALARS)
+    while rng.random() < 0.2:
+        member = Array(member, rng.choice([1, 2, 3, 7, 8, 9, 17, 100]))
+    return member
+
+
+def draw_structs():
+    rng = random.Random(20)
+    structs = [Struct("bools", (BOOL, LONGDOUBLE, CHAR, Array(BOOL, 3)))]
+    for i in range(COUNT):
+        known = structs[-10:]
+        members = tuple(draw_member(rng, known) for _ in range(rng.randint(1, 6)))
+        structs.append(Struct(f"s{i}", members, rng.choice(["list", "mapping", "dtype"])))
+    return structs
+
+
+STRUCTS = draw_structs()
+
+
+def as_union(struct):
+    """Return the union of a struct's members in C, and as a Type."""
+    spec = [(f"m{i}", member.ffi_type) for i, member in enumerate(struct.members)]
+    text = struct.definition().replace(f"struct {struct.tag}", f"union u_{struct.tag}")
+    return text.replace("layout_", "layout_u_"), ffi.union(spec, name=f"u_{struct.tag}")
+
+
+MIXED = {
+    "in_struct": (
+        "struct in_struct { char c; union { double d; char b[9]; } u; char e; };",
+        ffi.struct(
+            {"c": "char", "u": ffi.union({"d": "double", "b": np.dtype("S9")}), "e": "char"}
+        ),
+    ),
+    "pointers": (
+        "struct pointers { char c; void *p; void *q[3]; };",
+        ffi.struct({"c": "char", "p": "void *", "q": np.dtype((np.uintp, (3,)))}),
+    ),
+    "rows": (
+        "struct rows { short s; struct { char c; int i; } a[2][3]; char z[5]; };",
+        ffi.struct(
+            {
+                "s": "short",
+                "a": np.dtype((np.dtype([("c", np.int8), ("i", np.intc)], align=True), (2, 3))),
+                "z": np.dtype("S5"),
+            }
+        ),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def layout(compile_c):
+    """What C says: ``layout(tag) -> [size, alignment, *offsets]``."""
+    text = ["#include <stddef.h>", "#include <stdint.h>", "#include <stdbool.h>"]
+    for struct in STRUCTS:
+        text += [struct.definition(), as_union(struct)[0]]
+    for tag, (definition, c_type) in MIXED.items():
+        offsets = "".join(f", offsetof(struct {tag}, {name})" for name, _, _ in c_type.fields)
+        text.append(definition)
+        text.append(
+            f"const size_t layout_{tag}[] = "
+            f"{{sizeof(struct {tag}), _Alignof(struct {tag}){offsets}}};"
+        )
+    library = ffi.dlopen(compile_c("\n".join(text) + "\n", "layouts"))
+
+    def layout(tag, members):
+        return ffi.view(ffi.dlsym(library, f"layout_{tag}"), "size_t", members + 2).tolist()
+
+    return layout
+
+
+def check(c_type, expected):
+    offsets = [offset for _, _, offset in c_type.fields]
+    assert [c_type.size, c_type.alignment, *offsets] == expected
+    assert [c_type.dtype.itemsize, c_type.dtype.alignment] == expected[:2]
+    assert c_type.dtype.isalignedstruct
+    assert list(c_type.dtype.names) == [name for name, _, _ in c_type.fields]
+    for name, member, offset in c_type.fields:
+        assert c_type.dtype.fields[name] == (member.dtype, offset)
+
+
+@pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.tag)
+def test_struct(layout, struct):
+    check(struct.ffi_type, layout(struct.tag, len(struct.members)))
+    assert struct.ffi_type.dtype == struct.dtype
+    # A dtype has no pointers, only integers of their size.
+    if all(scalar is not POINTER for _, scalar in struct.types()):
+        assert ffi.struct(struct.dtype) == struct.ffi_type
+
+
+@pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.tag)
+def test_union(layout, struct):
+    check(as_union(struct)[1], layout(f"u_{struct.tag}", len(struct.members)))
+
+
+@pytest.mark.parametrize("tag", MIXED)
+def test_mixed(layout, tag):
+    c_type = MIXED[tag][1]
+    check(c_type, layout(tag, len(c_type.fields)))
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 15, 16, 17, 1000, 2**20, 2**31 // 8 - 1])
+@pytest.mark.parametrize("item", [t.double, t.char, ffi.struct({"c": "int8", "s": "int16"})])
+def test_array(length, item):
+    member = np.dtype((item.dtype, (length,)))
+    c_type = ffi.struct({"a": member})
+    ((_, array, _),) = c_type.fields
+    assert c_type.size == array.size == length * item.size
+    assert c_type.alignment == array.alignment == item.alignment
+    assert array.dtype == member
+    assert array.name.endswith(f"[{length}]")
+    assert array.fields is None
+
+
+def test_array_axes():
+    ((_, array, _),) = ffi.struct({"a": np.dtype((np.int16, (2, 3, 4)))}).fields
+    assert (array.name, array.size, array.dtype.shape) == ("int16[2][3][4]", 48, (2, 3, 4))
+    ((_, same, _),) = ffi.struct({"a": np.dtype((np.dtype((np.int16, (3, 4))), (2,)))}).fields
+    assert same == array
+    ((_, other, _),) = ffi.struct({"a": np.dtype((np.int16, (4, 3, 2)))}).fields
+    assert other != array

@@ -1,0 +1,350 @@
+"""Type, struct, union: what is taken as a type, identity, limits and refusals."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import itertools
+import pickle
+from collections import OrderedDict
+from types import MappingProxyType
+
+import cffi
+import numpy as np
+import pytest
+from checks import refused, run_python
+
+import ffi
+
+t = ffi.types
+OTHER_ORDER = np.dtype(np.int32).newbyteorder("S")
+POINT = ffi.struct([("x", "double"), ("y", "double")], name="point")
+NUMBER = ffi.union([("i", "int"), ("d", "double")], name="number")
+ALL = [
+    *t.values(),
+    POINT,
+    NUMBER,
+    ffi.struct({"p": POINT, "a": np.dtype((POINT.dtype, (2, 3))), "s": np.dtype("S16")}),
+    ffi.struct({"n": NUMBER, "c": "char", "b": "bool", "q": "pointer", "l": "longdouble"}),
+    ffi.struct({"a": np.dtype((np.int8, (33,)))}).fields[0][1],
+]
+
+
+# --- dtypes and types
+
+
+@pytest.mark.parametrize(
+    ("name", "scalars"),
+    [
+        ("bool", [np.bool_, "?", "b1"]),
+        ("char", ["S1", "c"]),
+        ("schar", [np.byte, np.int8, "i1"]),
+        ("uchar", [np.ubyte, np.uint8, "u1", "B"]),
+        ("short", [np.short, "h"]),
+        ("ushort", [np.ushort, "H"]),
+        ("int", [np.intc, "i"]),
+        ("uint", [np.uintc, "I"]),
+        ("long", ["l"]),
+        ("ulong", ["L"]),
+        ("longlong", [np.longlong, "q"]),
+        ("ulonglong", [np.ulonglong, "Q"]),
+        ("intptr_t", [np.intp, "p"]),
+        ("uintptr_t", [np.uintp, "P"]),
+        ("float", [np.single, np.float32, "f", "f4"]),
+        ("double", [np.double, np.float64, "d", "f8"]),
+        ("longdouble", [np.longdouble, "g"]),
+        ("complex_float", [np.csingle, "F", "c8"]),
+        ("complex_double", [np.cdouble, "D", "c16"]),
+        ("complex_longdouble", [np.clongdouble, "G"]),
+    ],
+)
+def test_scalar_dtypes(name, scalars):
+    for scalar in scalars:
+        for spec in (scalar, np.dtype(scalar), np.dtype(scalar, metadata={"unit": "m"})):
+            ((_, c_type, _),) = ffi.struct([("m", spec)]).fields
+            assert c_type == t[name], spec
+            assert c_type.dtype == np.dtype(scalar)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        np.dtype([("x", "f8"), ("y", "f8")]),
+        np.dtype([("x", "f8"), ("y", "f8")], align=True),
+        np.dtype({"names": ["y", "x"], "formats": ["f8", "f8"], "offsets": [8, 0]}),
+        np.dtype([(("the title", "x"), "f8"), ("y", "f8")]),
+        np.dtype((np.record, [("x", "f8"), ("y", "f8")])),
+        [("x", "f8"), ["y", np.float64]],
+        (("x", t.double), ("y", "double")),
+        {"x": "double", "y": "double"},
+        OrderedDict(x="double", y="double"),
+        MappingProxyType({"x": "double", "y": "double"}),
+    ],
+)
+def test_struct_specs(spec):
+    c_type = ffi.struct(spec, name="point")
+    assert c_type == POINT
+    assert c_type.fields == (("x", t.double, 0), ("y", t.double, ffi.sizeof.double))
+    assert c_type.name == "point"
+
+
+def test_names():
+    assert ffi.struct({"x": "int", "a": np.dtype((np.int8, (2, 3)))}).name == (
+        "struct { int x; int8 a[2][3]; }"
+    )
+    nested = ffi.struct({"u": ffi.union({"i": "int"}), "p": POINT})
+    assert nested.name == "struct { union {...} u; point p; }"
+    assert repr(POINT) == f"<ffi.Type point: {POINT.size} bytes, alignment {POINT.alignment}>"
+
+
+def test_names_of_another_class():
+    c_type = ffi.struct([(np.str_("x"), np.str_("int"))], np.str_("point"))
+    assert (c_type.name, c_type.fields) == ("point", (("x", t.int, 0),))
+    assert type(c_type.name) is str
+
+
+def test_names_of_nested_types_stay_short():
+    c_type = POINT
+    for _ in range(60):
+        c_type = ffi.struct({"a": c_type, "b": "int"})
+    assert len(c_type.name) < 100
+
+
+# --- identity
+
+
+def test_equality_is_abi_identity():
+    groups = {}
+    for name, c_type in t.items():
+        if c_type.dtype is None:
+            key = "void"
+        elif name in ("bool", "char", "pointer"):
+            key = name
+        else:
+            key = (c_type.dtype.kind, c_type.size)
+        groups.setdefault(key, []).append(c_type)
+    for (left, lefts), (right, rights) in itertools.product(groups.items(), repeat=2):
+        for a, b in itertools.product(lefts, rights):
+            assert (a == b) is (left == right), (a, b)
+            assert (a != b) is (left != right), (a, b)
+            if left == right:
+                assert hash(a) == hash(b)
+
+
+def test_equality_of_aggregates():
+    assert ffi.struct({"a": "double", "b": "double"}, name="other") == POINT
+    assert hash(ffi.struct({"a": "double", "b": "double"})) == hash(POINT)
+    others = [
+        t.double,
+        ffi.union({"x": "double", "y": "double"}),
+        ffi.struct({"x": "double"}),
+        ffi.struct({"x": "double", "y": "int64"}),
+        ffi.struct({"xy": np.dtype((np.float64, (2,)))}),
+        ffi.struct({"x": ffi.struct({"x": "double"}), "y": "double"}),
+    ]
+    for a, b in itertools.combinations([POINT, *others], 2):
+        assert a != b
+    assert ffi.struct({"c": "char"}) != ffi.struct({"c": "int8"})
+    assert ffi.struct({"c": np.dtype("S3")}) == ffi.struct({"c": np.dtype(("S1", 3))})
+    assert ffi.struct({"c": np.dtype("S3")}) != ffi.struct({"c": np.dtype(("u1", 3))})
+
+
+@pytest.mark.parametrize("other", [None, 4, "int", np.int32, ctypes.c_int, object()])
+def test_equality_with_others(other):
+    assert t.int != other
+    assert not t.int == other  # noqa: SIM201 (both operators)
+    with pytest.raises(TypeError, match="not supported"):
+        t.int < other  # noqa: B015
+
+
+@pytest.mark.parametrize("c_type", ALL, ids=repr)
+def test_copies(c_type):
+    assert copy.copy(c_type) is c_type
+    assert copy.deepcopy([c_type])[0] is c_type
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        loaded = pickle.loads(pickle.dumps(c_type, protocol))
+        assert loaded == c_type
+        assert hash(loaded) == hash(c_type)
+        assert (loaded.name, loaded.size, loaded.alignment) == (
+            c_type.name,
+            c_type.size,
+            c_type.alignment,
+        )
+        assert (loaded.dtype, loaded.fields) == (c_type.dtype, c_type.fields)
+        assert (loaded is c_type) is (c_type.name in t)
+
+
+def test_pickle_into_another_process(tmp_path):
+    path = tmp_path / "types"
+    path.write_bytes(pickle.dumps(ALL))
+    code = """if True:
+        import pickle, sys
+        with open(sys.argv[1], "rb") as file:
+            print([c_type.size for c_type in pickle.load(file)])
+    """
+    assert run_python(code, path) == f"{[c_type.size for c_type in ALL]}\n"
+
+
+@pytest.mark.parametrize("name", ["name", "size", "alignment", "dtype", "address", "fields", "new"])
+def test_immutable(name):
+    with pytest.raises(AttributeError, match=name):
+        setattr(POINT, name, 3)
+    assert POINT.size == 2 * ffi.sizeof.double
+
+
+def test_not_to_be_made_or_derived():
+    with refused(TypeError, match=r"^Type\(\): use ffi\.types"):
+        ffi.Type()
+    with pytest.raises(TypeError, match="base type"):
+        type("Derived", (ffi.Type,), {})
+
+
+@pytest.mark.parametrize("c_type", [t.void, t.int, t.longdouble, POINT], ids=repr)
+def test_buffer(c_type):
+    with memoryview(c_type) as exported:
+        assert (exported.nbytes, exported.readonly, bytes(exported)) == (0, True, b"")
+    assert ffi.addressof(c_type) == c_type.address
+    # The first members of ffi_type: size_t size; unsigned short alignment.
+    size = ffi.view(c_type.address, "size_t")
+    assert size == (c_type.size or 1)
+    assert ffi.view(c_type.address + ffi.sizeof.size_t, "ushort") == c_type.alignment
+    storage = bytearray(ffi.sizeof.pointer)
+    ffi.write_pointer(storage, c_type)
+    assert ffi.read_pointer(storage) == c_type.address
+
+
+@pytest.mark.parametrize("c_type", [NUMBER, ffi.struct({"n": NUMBER})], ids=repr)
+def test_no_buffer(c_type):
+    for function in (memoryview, ffi.addressof, lambda c_type: c_type.address):
+        with refused(NotImplementedError, match="no description of .*number"):
+            function(c_type)
+
+
+# --- refusals
+
+BUILDERS = pytest.mark.parametrize("build", [ffi.struct, ffi.union])
+
+
+@pytest.mark.parametrize(
+    ("c_type", "message"),
+    [
+        (int, r"Python's int is no C type; use ffi\.types\.int"),
+        (float, r"Python's float is no C type; use ffi\.types\.double"),
+        (bool, r"Python's bool"),
+        (complex, r"Python's complex"),
+        (str, r"Python's str"),
+        (bytes, r"Python's bytes"),
+        (object, "got <class 'object'>"),
+        (None, "got None"),
+        (3, "got 3"),
+        (b"int", "got b'int'"),
+        (np.int32(3), "got .*3"),
+        (np.zeros(2), "got array"),
+        (["int"], "got "),
+        (ctypes.c_int, "got <class 'ctypes.c_int'>"),
+        (ctypes.c_int(3), "got c_int"),
+        (cffi.FFI().typeof("int"), "got <ctype 'int'>"),
+        ("no_such", "'no_such' is neither"),
+        ("struct point", "'struct point' is neither"),
+        ("void", "void has no values"),
+        (t.void, "void has no values"),
+        ("O", "holds Python objects"),
+        (np.object_, "holds Python objects"),
+        (np.dtype([("o", "O")]), "holds Python objects"),
+        (OTHER_ORDER, "not in native byte order"),
+        (OTHER_ORDER.str, "not in native byte order"),
+        (np.dtype([("x", OTHER_ORDER)]), "not in native byte order"),
+        (np.dtype((OTHER_ORDER, (3,))), "not in native byte order"),
+        (np.float16, "float16.* has no C type"),
+        ("e", "float16.* has no C type"),
+        ("M8[s]", "has no C type"),
+        ("m8", "has no C type"),
+        ("U4", "U4.* has no C type"),
+        ("V8", "V8.* has no C type"),
+        ("S0", "S.* has no C type"),
+        (np.bytes_, "S.* has no C type"),
+        (np.void, "V.* has no C type"),
+        *[
+            (abstract, rf"np\.{abstract.__name__} is abstract")
+            for abstract in (np.generic, np.number, np.integer, np.floating, np.inexact)
+        ],
+    ],
+)
+@BUILDERS
+def test_wrong_member_types(build, c_type, message):
+    with refused(TypeError, match=rf"^{build.__name__}\(\): member 'm': .*{message}"):
+        build([("ok", "int"), ("m", c_type)])
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "message"),
+    [
+        (3, TypeError, "got int"),
+        (None, TypeError, "got NoneType"),
+        ("int", TypeError, "got str"),
+        (t.int, TypeError, "got Type"),
+        ({"x"}, TypeError, "got set"),
+        (iter([("x", "int")]), TypeError, "got list_iterator"),
+        (["xi"], TypeError, "got 'xi'"),
+        ([("x",)], TypeError, r"got \('x',\)"),
+        ([("x", "int", 1, 1)], TypeError, r"got \('x', 'int', 1, 1\)"),
+        ([(3, "int")], TypeError, "got 3"),
+        ([(b"x", "int")], TypeError, "got b'x'"),
+        ([(("title", "x"), "int")], TypeError, r"got \('title', 'x'\)"),
+        ([("x", "int"), ("y", "int"), ("x", "int")], ValueError, "two members are named 'x'"),
+        ([("", "int")], ValueError, "'' cannot be"),
+        ([("a\0b", "int")], ValueError, r"'a\\x00b' cannot be"),
+        ([], ValueError, "at least one member"),
+        ((), ValueError, "at least one member"),
+        ({}, ValueError, "at least one member"),
+        ([("x", np.dtype([]))], ValueError, "at least one member"),
+        ([("x", np.dtype((np.float64, (0,))))], ValueError, r"double\[0\]"),
+        ([("x", np.dtype((np.float64, (0, 3))))], ValueError, r"double\[0\]\[3\]|double\[3\]\[0\]"),
+        ([("x", "int", 3)], NotImplementedError, "member 'x': bit-fields"),
+    ],
+)
+@BUILDERS
+def test_wrong_specs(build, spec, kind, message):
+    with refused(kind, match=rf"^{build.__name__}\(\): .*{message}"):
+        build(spec)
+
+
+@pytest.mark.parametrize("name", [3, b"point", ["point"]])
+@BUILDERS
+def test_wrong_names(build, name):
+    with refused(TypeError, match=r"argument 'name': expected a str, got "):
+        build({"x": "int"}, name)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "message"),
+    [
+        (np.dtype("i1,i4"), "field 'f1' is at offset 1, C puts it at 4"),
+        (np.dtype("i4,i1"), "the dtype has 5 bytes, the C struct 8"),
+        (
+            np.dtype({"names": ["a"], "formats": ["i4"], "offsets": [4]}),
+            "field 'a' is at offset 4, C puts it at 0",
+        ),
+        (
+            np.dtype({"names": ["a"], "formats": ["i4"], "itemsize": 64}),
+            "the dtype has 64 bytes, the C struct 4",
+        ),
+        (
+            np.dtype({"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 0]}),
+            "is at offset 0, C puts it at 4",
+        ),
+        (NUMBER.dtype, "is at offset 0, C puts it at"),
+        (np.dtype([]), "at least one member"),
+    ],
+)
+def test_dtypes_with_another_layout(dtype, message):
+    for function in (ffi.struct, ffi.sizeof, lambda dtype: ffi.struct([("m", dtype)])):
+        with refused(ValueError, match=message):
+            function(dtype)
+
+
+def test_plain_dtype_is_no_struct():
+    with refused(TypeError, match=r"^struct\(\): expected a structured dtype, got float64$"):
+        ffi.struct(np.dtype("f8"))
+    with refused(TypeError, match=r"^union\(\): "):
+        ffi.union(POINT.dtype)

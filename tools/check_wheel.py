@@ -1,0 +1,49 @@
+"""Check a built wheel: its contents, and that it imports in a new environment.
+
+usage: python tools/check_wheel.py dist/ffi-<version>-<tags>.whl
+"""
+
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = ["*.py", "*.pxd", "*.pyi", "*.h", "py.typed"]
+
+PROBE = """
+import ffi, numpy
+from importlib import import_module, metadata
+for name in {modules}:
+    import_module(name)
+print("ffi", metadata.version("ffi"), "imports with numpy", numpy.__version__)
+"""
+
+
+def main(wheel: str) -> None:
+    """Raise SystemExit with what is wrong, if anything is."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    modules = [path.stem for path in ROOT.glob("ffi/*.pyx")]
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    expected = {f"ffi/{name}{suffix}" for name in modules}
+    expected |= {f"ffi/{path.name}" for pattern in SHIPPED for path in ROOT.glob(f"ffi/{pattern}")}
+    inside = {name for name in names if ".dist-info/" not in name}
+    if inside != expected:
+        missing, strange = sorted(expected - inside), sorted(inside - expected)
+        raise SystemExit(f"{wheel}: missing {missing}, should not hold {strange}")
+
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        python = f"{folder}/bin/python"
+        # The oldest NumPy that the wheel claims to work with, where that has wheels
+        numpy = "numpy==1.26.*" if sys.version_info < (3, 13) else "numpy"
+        subprocess.run([python, "-m", "pip", "install", "-q", wheel, numpy], check=True)
+        probe = PROBE.format(modules=[f"ffi.{name}" for name in modules])
+        subprocess.run([python, "-c", probe], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
