@@ -188,10 +188,11 @@ cdef class CIF:
                 f"pack(): expected {self.nargs} values for {self!r}, got {len(values)}"
             )
         packed = Arguments(self)
-        # Addresses are taken last: converting a number may run Python code that moves an array.
-        for is_pointer in (False, True):
+        # Converting a number may run Python code that resizes a buffer, and so may borrowing one
+        # that resizes an array.
+        for turn in range(3):
             for i in range(<Py_ssize_t>self.nargs):
-                if (self.ffi_types[i] is &libffi.ffi_type_pointer) is is_pointer:
+                if turn_of(self.arguments[i], values[i]) == turn:
                     pack_one(packed, i, values[i])
         return packed
 
@@ -424,6 +425,13 @@ cdef int allocate(Arguments self, CIF cif) except -1:
     self.shape[0] = cif.nargs
     self.keepers = []
     return 0
+
+
+cdef inline int turn_of(Type atype, object value) noexcept:
+    # Numbers first, then buffers, which cannot be resized from then on, then arrays, which can.
+    if atype.code != _types.POINTER:
+        return 0
+    return 2 if cnp.PyArray_Check(value) else 1
 
 
 cdef int pack_one(Arguments packed, Py_ssize_t index, object value) except -1:

@@ -223,10 +223,11 @@ print("done")
 
 
 def test_recursion_without_end():
-    # At the limit the hook itself may fail; the report comes from Python either way.
     output = run_python(RECURSION)
     assert output.endswith("done\n")
-    assert "RecursionError: maximum recursion depth exceeded" in output
+    # At the limit the hook itself may fail, which Python reports too, but Python 3.10 does not.
+    if sys.version_info >= (3, 11):
+        assert "RecursionError: maximum recursion depth exceeded" in output
 
 
 # --- the end of the interpreter

@@ -15,7 +15,7 @@ import pytest
 
 import ffi
 
-ROUNDS = int(os.environ.get("FFI_FUZZ_ROUNDS", "5000"))
+ROUNDS = int(os.environ.get("FFI_FUZZ_ROUNDS", "3000"))
 SEEDS = range(3)
 
 
