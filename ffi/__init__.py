@@ -7,7 +7,8 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #
 #   errors      exceptions
 #   libffi      libffi's declarations
-#   _types      C types and their layouts
+#   _types      what a type is; the scalar types
+#   _layouts    structs, unions, arrays; dtype <-> Type
 #   _tables     the tables types, sizeof, alignof, abi
 #   _faults     what the platform's libffi gets wrong
 #   _marshal    Python values <-> C values
@@ -22,9 +23,10 @@ from ffi._cif import CIF, Arguments
 from ffi._closure import Closure
 from ffi._core import call
 from ffi._dl import Handle, dlclose, dlopen, dlsym
+from ffi._layouts import struct, union
 from ffi._memory import addressof, read, read_pointer, string, view, write, write_pointer
 from ffi._tables import abi, alignof, sizeof, types
-from ffi._types import Type, struct, union
+from ffi._types import Type
 from ffi.errors import Error
 
 __all__ = [

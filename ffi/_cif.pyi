@@ -1,8 +1,9 @@
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, final
 
+from ffi._layouts import _AnyType
 from ffi._memory import _Buffer
-from ffi._types import Type, _AnyType
+from ffi._types import Type
 
 @final
 class CIF:

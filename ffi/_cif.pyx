@@ -23,9 +23,10 @@ from libc.stdlib cimport calloc, free
 
 from ffi cimport _marshal, _types
 from ffi._faults cimport check_faults
+from ffi._layouts cimport to_type
 from ffi._marshal cimport is_integer
 from ffi._memory cimport Borrowed, borrow, examine, give_back
-from ffi._types cimport Type, shorten, to_type
+from ffi._types cimport Type, shorten
 
 cnp.import_array()
 

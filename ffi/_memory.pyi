@@ -4,7 +4,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 from typing_extensions import Buffer, disjoint_base
 
-from ffi._types import _AnyType
+from ffi._layouts import _AnyType
 
 # NumPy's stubs call an array a buffer since Python 3.12 only.
 _Buffer: TypeAlias = Buffer | np.ndarray[Any, Any]

@@ -22,8 +22,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strlen
 
 from ffi cimport _marshal
+from ffi._layouts cimport is_native, to_dtype, to_type
 from ffi._marshal cimport is_integer
-from ffi._types cimport Type, is_native, shorten, to_dtype, to_type, type_name
+from ffi._types cimport Type, shorten, type_name
 
 cnp.import_array()
 

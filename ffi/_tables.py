@@ -6,7 +6,8 @@ Look-up only: what is in them comes from `_types`.
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 
-from ffi._types import Type, as_type, libffi_sizes, platform_abi_values, scalars
+from ffi._layouts import as_type
+from ffi._types import Type, libffi_sizes, platform_abi_values, scalars
 from ffi.errors import Error, located
 
 __all__ = ["abi", "alignof", "sizeof", "types"]

@@ -64,8 +64,11 @@ cdef class Type:
     cdef bint has_union                 # is one or has one among its members
 
 
-cdef Type to_type(object value)
-cdef object to_dtype(object value)
-cdef bint is_native(object dtype) except -1
+cdef dict BY_SPELLING                   # the scalar types by their names, and as C spells them
+cdef dict BY_DTYPE                      # those that have a dtype of their own
+cdef dict MAKERS
+
+cdef Type new_type(int code, str name, Py_ssize_t size, Py_ssize_t alignment, dtype)
+cdef Type set_key(Type self, tuple key)
 cdef str type_name(value)
 cdef str shorten(value)
