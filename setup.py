@@ -13,7 +13,18 @@ from setuptools.command.build_ext import build_ext
 
 Flags = tuple[list[str], list[str]]  # for compiling, for linking
 
-MODULES = ["_types", "_layouts", "_faults", "_marshal", "_memory", "_dl", "_cif", "_core", "_closure"]
+MODULES = [
+    "_types",
+    "_layouts",
+    "_faults",
+    "_buffers",
+    "_marshal",
+    "_memory",
+    "_dl",
+    "_cif",
+    "_core",
+    "_closure",
+]
 
 DIRECTIVES = {
     "language_level": 3,

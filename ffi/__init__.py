@@ -11,8 +11,9 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _layouts    structs, unions, arrays; dtype <-> Type
 #   _tables     the tables types, sizeof, alignof, abi
 #   _faults     what the platform's libffi gets wrong
+#   _buffers    borrowed buffers and addresses
 #   _marshal    Python values <-> C values
-#   _memory     buffers, addresses and the values in them
+#   _memory     values in buffers and at addresses
 #   _dl         the dynamic linker
 #   _cif        CIF: what a function takes and returns
 #   _core       call

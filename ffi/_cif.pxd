@@ -29,7 +29,8 @@ cdef class Arguments:
     cdef readonly CIF cif
     cdef void **pointers
     cdef Py_ssize_t shape[1]
-    cdef list keepers
+    # A Keepers; its declaration would ask NumPy's headers of every consumer.
+    cdef object keepers
 
 
 cdef int check_status(int status, object what) except -1

@@ -1,8 +1,8 @@
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, final
 
+from ffi._buffers import _Buffer
 from ffi._layouts import _AnyType
-from ffi._memory import _Buffer
 from ffi._types import Type
 
 @final

@@ -3,8 +3,6 @@
 Nothing is called here.
 """
 
-import sys
-
 from ffi.errors import (
     BadABI,
     BadArgtype,
@@ -22,11 +20,10 @@ from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABL
 from libc.stdlib cimport calloc, free
 
 from ffi cimport _marshal, _types
+from ffi._buffers cimport Borrowed, Keepers, borrow, examine, give_back, is_integer, settle
 from ffi._faults cimport check_faults
 from ffi._layouts cimport to_type
-from ffi._marshal cimport is_integer
-from ffi._memory cimport Borrowed, borrow, examine, give_back
-from ffi._types cimport Type, shorten
+from ffi._types cimport IS_BIG_ENDIAN, Type, shorten
 
 cnp.import_array()
 
@@ -36,9 +33,6 @@ cdef extern from "Python.h":
 cdef enum:
     # What a call copies to the C stack, which a thread may have little of.
     MAX_BY_VALUE = 65536
-
-cdef bint IS_BIG_ENDIAN = sys.byteorder == "big"
-
 
 cdef int check_status(int status, object what) except -1:
     if status == libffi.FFI_OK:
@@ -189,12 +183,17 @@ cdef class CIF:
                 f"pack(): expected {self.nargs} values for {self!r}, got {len(values)}"
             )
         packed = Arguments(self)
-        # Converting a number may run Python code that resizes a buffer, and so may borrowing one
-        # that resizes an array.
-        for turn in range(3):
-            for i in range(<Py_ssize_t>self.nargs):
-                if turn_of(self.arguments[i], values[i]) == turn:
-                    pack_one(packed, i, values[i])
+        for i in range(<Py_ssize_t>self.nargs):
+            try:
+                _marshal.store(
+                    self.arguments[i], <char *>packed.pointers[i], values[i], packed.keepers
+                )
+            except Error as exc:
+                raise located(exc, f"pack(): argument {i}") from exc.__cause__
+        try:
+            settle(packed.keepers)
+        except Error as exc:
+            raise located(exc, "pack()") from None
         return packed
 
     def unpack(self, rvalue, /):
@@ -248,7 +247,7 @@ cdef int prepare(CIF self, tuple types, object variadic) except -1:
     cdef Type atype
     cdef libffi.ffi_status status
     self.abi = libffi.FFI_DEFAULT_ABI
-    if types and is_integer(types[0]):
+    if types and is_integer(types[0]) and not isinstance(types[0], bool):
         self.abi = to_abi(PyNumber_Index(types[0]))
         types = types[1:]
     if not types:
@@ -424,23 +423,7 @@ cdef int allocate(Arguments self, CIF cif) except -1:
         self.pointers[i] = <char *>self.pointers + cif.offsets[i]
     self.cif = cif
     self.shape[0] = cif.nargs
-    self.keepers = []
-    return 0
-
-
-cdef inline int turn_of(Type atype, object value) noexcept:
-    # Numbers first, then buffers, which cannot be resized from then on, then arrays, which can.
-    if atype.code != _types.POINTER:
-        return 0
-    return 2 if cnp.PyArray_Check(value) else 1
-
-
-cdef int pack_one(Arguments packed, Py_ssize_t index, object value) except -1:
-    cdef Type atype = packed.cif.arguments[index]
-    try:
-        _marshal.store(atype, <char *>packed.pointers[index], value, packed.keepers)
-    except Error as exc:
-        raise located(exc, f"pack(): argument {index}") from exc.__cause__
+    self.keepers = Keepers()
     return 0
 
 

@@ -1,7 +1,7 @@
 # Machine code that calls Python, for the modules that make typed callbacks of it.
 
+from ffi._buffers cimport CodePointer
 from ffi._cif cimport CIF
-from ffi._memory cimport CodePointer
 
 cdef struct Slot
 

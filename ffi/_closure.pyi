@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from typing import final
 
+from ffi._buffers import CodePointer
 from ffi._cif import CIF
-from ffi._memory import CodePointer
 
 @final
 class Lent: ...

@@ -23,8 +23,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from ffi cimport _types, libffi
+from ffi._buffers cimport CodePointer
 from ffi._cif cimport CIF, check_status, result_at
-from ffi._memory cimport CodePointer
 from ffi._types cimport shorten, type_name
 
 cdef extern from "Python.h":
@@ -68,10 +68,11 @@ cdef struct Queue:
 cdef Queue queues[QUEUES]
 cdef uint64_t deaths = 0
 cdef slot_mutex quarantine
-# Whether libffi keeps closures in memory that a forked child shares with its parent, and the
-# process whose memory it is; None until the first closure.
-cdef object storage_is_shared = None
-cdef object home_process = None
+# The process in whose memory a closure's code is shared with its forked children; None while all
+# code is private, in the mapping that ends where the other two say.
+cdef object sharing_process = None
+cdef size_t private_start = 0
+cdef size_t private_stop = 0
 
 
 @cython.final
@@ -109,7 +110,8 @@ cdef class Closure(CodePointer):
     `BufferError` if `function` keeps `rvalue` or `avalues`.
 
     Keep a reference as long as C may call. When C calls a closure that is gone, it gets zeros and
-    a `ReferenceError` goes to `sys.unraisablehook`.
+    a `ReferenceError` goes to `sys.unraisablehook`. The code of dead closures is kept for new ones
+    of equal CIFs, so memory grows with the number of signatures, not of closures.
 
     Any thread may call, also one that Python did not start. C gets zeros once the interpreter is
     finalising.
@@ -145,7 +147,9 @@ cdef class Closure(CodePointer):
             self.slot = take_slot(cif)
         except Error as exc:
             raise located(exc, "Closure()") from None
+        slot_lock(&self.slot.mutex)
         self.slot.function = <PyObject *>function
+        slot_unlock(&self.slot.mutex)
         self.code = self.slot.code
 
     def __dealloc__(self):
@@ -170,20 +174,20 @@ cdef Slot *reuse(CIF cif) except? NULL:
     cdef Slot *slot
     cdef Slot *previous = NULL
     cdef Queue *queue = queue_of(cif)
-    if is_forked_with_shared_storage():
+    if is_fork_of_sharer():
         return NULL
     slot_lock(&quarantine)
-    slot = queue.oldest
-    while slot is not NULL and deaths - slot.died >= QUARANTINE:
-        if (<CIF>slot.cif).hash == cif.hash and (<CIF>slot.cif).key == cif.key:
-            unlink(queue, previous, slot)
-            break
-        previous = slot
-        slot = slot.next
-    else:
-        slot = NULL
-    slot_unlock(&quarantine)
-    return slot
+    try:
+        slot = queue.oldest
+        while slot is not NULL and deaths - slot.died >= QUARANTINE:
+            if (<CIF>slot.cif).hash == cif.hash and (<CIF>slot.cif).key == cif.key:
+                unlink(queue, previous, slot)
+                return slot
+            previous = slot
+            slot = slot.next
+    finally:
+        slot_unlock(&quarantine)
+    return NULL
 
 
 cdef inline Queue *queue_of(CIF cif) noexcept:
@@ -218,9 +222,8 @@ cdef void retire(Slot *slot) noexcept:
 
 
 cdef Slot *new_slot(CIF cif) except NULL:
-    global storage_is_shared, home_process
     cdef Slot *slot
-    if is_forked_with_shared_storage():
+    if is_fork_of_sharer():
         raise FFINotImplementedError(
             "this process was forked, and this libffi keeps closures in memory shared with its "
             "parent; make closures before forking, or start the process with 'spawn'"
@@ -250,31 +253,36 @@ cdef Slot *new_slot(CIF cif) except NULL:
         slot.result_size = max(sizeof(libffi.ffi_arg), <size_t>cif.rtype.size)
     else:
         slot.result_size = cif.rtype.size
-    if storage_is_shared is None:
-        home_process = os.getpid()
-        storage_is_shared = is_shared(<size_t>slot.closure)
+    note_sharing(<size_t>slot.closure)
     return slot
 
 
-cdef bint is_forked_with_shared_storage() except -1:
+cdef bint is_fork_of_sharer() except -1:
     # libffi before 3.5 without static trampolines, under PR_SET_MDWE or SELinux: what a child
     # writes there, the parent executes.
-    return storage_is_shared is True and os.getpid() != home_process
+    return sharing_process is not None and os.getpid() != sharing_process
 
 
-cdef bint is_shared(size_t address) except -1:
-    """Whether `address` lies in a shared mapping; False where the system does not tell."""
+cdef int note_sharing(size_t address) except -1:
+    """Learn whether a closure's memory is shared; it is private where the system does not tell."""
+    global sharing_process, private_start, private_stop
+    if sharing_process is not None or private_start <= address < private_stop:
+        return 0
     try:
         maps = open("/proc/self/maps")
     except OSError:
-        return False
+        return 0
     with maps:
         for line in maps:
             bounds, permissions = line.split(maxsplit=2)[:2]
-            start, stop = bounds.split("-")
-            if int(start, 16) <= address < int(stop, 16):
-                return permissions[3] == "s"
-    return False
+            start, stop = [int(bound, 16) for bound in bounds.split("-")]
+            if start <= address < stop:
+                if permissions[3] == "s":
+                    sharing_process = os.getpid()
+                else:
+                    private_start, private_stop = start, stop
+                break
+    return 0
 
 
 # --- C enters Python

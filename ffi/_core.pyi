@@ -1,8 +1,8 @@
 from collections.abc import Sequence
 from typing import SupportsIndex
 
+from ffi._buffers import CodePointer, _Buffer
 from ffi._cif import CIF, Arguments
-from ffi._memory import CodePointer, _Buffer
 
 def call(
     cif: CIF,

@@ -15,13 +15,12 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from ffi cimport _types, libffi
+from ffi._buffers cimport (
+    ARRAY, BYTEARRAY, NOTHING, Array, Borrowed, CodePointer, PyArray_ISINTEGER, PyArray_ITEMSIZE,
+    borrow, check_alignment, examine, give_back, is_integer, to_address,
+)
 from ffi._cif cimport CIF, MAX_ARGUMENTS, Arguments, check_result_size
 from ffi._faults cimport READS_PAST_ARGUMENTS
-from ffi._marshal cimport is_integer
-from ffi._memory cimport (
-    ARRAY, BYTEARRAY, NOTHING, Array, Borrowed, CodePointer, PyArray_ISINTEGER, PyArray_ITEMSIZE,
-    borrow, check_alignment, examine, give_back, to_address,
-)
 from ffi._types cimport Type, shorten, type_name
 
 cnp.import_array()
@@ -293,7 +292,7 @@ cdef int check_pointer_format(Borrowed *addresses) except -1:
             return 0
     raise FFITypeError(
         "expected a buffer of addresses, got items of format "
-        f"{addresses.view.format.decode()!r}"
+        f"{addresses.view.format.decode(errors='replace')!r}"
     )
 
 
@@ -313,7 +312,7 @@ cdef void *to_other_code(object fn) except NULL:
         if address is NULL:
             raise FFIValueError(f"{shorten(fn)} has no code")
         return address
-    if not is_integer(fn):
+    if not is_integer(fn) or isinstance(fn, bool):
         raise FFITypeError(
             f"expected an address or an ffi.Closure, got {type_name(fn)} {shorten(fn)}; an address "
             "in a buffer is read with ffi.read_pointer"

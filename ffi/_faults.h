@@ -4,6 +4,32 @@
 
 #include <ffi.h>
 
+typedef struct {
+    long words[3];
+} large_struct;
+
+static void overwrite(large_struct parameter)
+{
+    volatile large_struct *kept = &parameter;
+    kept->words[0] = 0;
+}
+
+/* True where a large struct by value is passed as the address of the caller's own storage, which the
+   callee may change (AArch64 before 3.4.3). */
+static int lends_storage(void)
+{
+    ffi_type *members[] = {&ffi_type_slong, &ffi_type_slong, &ffi_type_slong, NULL};
+    ffi_type large_type = {0, 0, FFI_TYPE_STRUCT, members};
+    ffi_type *types[] = {&large_type};
+    large_struct storage = {{1, 2, 3}};
+    void *values[] = {&storage};
+    ffi_cif cif;
+    if (ffi_prep_cif(&cif, FFI_DEFAULT_ABI, 1, &ffi_type_void, types) != FFI_OK)
+        return 1;
+    ffi_call(&cif, FFI_FN(overwrite), NULL, values);
+    return storage.words[0] != 1;
+}
+
 #if defined(__x86_64__)
 typedef struct {
     char c;

@@ -14,6 +14,7 @@ from ffi._types cimport Type
 cdef extern from "_faults.h":
     bint MACHINE_IS_X86_64
     bint MACHINE_IS_AARCH64
+    bint lends_storage()
     bint loses_vector_register()
     bint reads_past_arguments()
 
@@ -35,6 +36,7 @@ cdef struct Registers:
     int vector
 
 
+cdef bint LENDS_STORAGE = lends_storage()
 cdef bint LOSES_VECTOR_REGISTER = loses_vector_register()
 READS_PAST_ARGUMENTS = reads_past_arguments()
 
@@ -52,6 +54,13 @@ cdef int check_faults(int abi, Type rtype, tuple atypes) except -1:
                     "ABI; pass its address as ffi.types.pointer"
                 )
         return 0
+    if LENDS_STORAGE:
+        for atype in atypes:
+            if atype.code == _types.STRUCT and atype.size > 16:
+                raise FFINotImplementedError(
+                    f"this libffi passes {atype.name} by reference to the caller's own storage; "
+                    "pass its address as ffi.types.pointer, or use libffi 3.4.3 or newer"
+                )
     if MACHINE_IS_X86_64:
         if rtype.code == _types.STRUCT and is_one_long_double(rtype):
             raise FFINotImplementedError(
@@ -73,7 +82,7 @@ cdef int check_other_abi(Type type) except -1:
     return 0
 
 
-cdef bint has_wide_scalar(Type type):
+cdef bint has_wide_scalar(Type type) except -1:
     if type.code == _types.STRUCT:
         return any([has_wide_scalar(member) for _, member, _ in type.fields])
     if type.code == _types.ARRAY:
@@ -81,7 +90,7 @@ cdef bint has_wide_scalar(Type type):
     return _types.LONGDOUBLE <= type.code <= _types.COMPLEX_LONGDOUBLE
 
 
-cdef bint is_one_long_double(Type type):
+cdef bint is_one_long_double(Type type) except -1:
     while True:
         if type.code == _types.STRUCT and len(type.fields) == 1:
             type = type.fields[0][1]

@@ -3,6 +3,7 @@
 The layout rules of C live here, and nothing that reads or writes a C value.
 """
 
+import copyreg
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,14 +17,22 @@ from ffi.errors import (
     located,
 )
 
+cimport numpy as cnp
 from cpython.unicode cimport PyUnicode_FromObject
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
 from ffi cimport _types, libffi
-from ffi._types cimport BY_DTYPE, BY_SPELLING, MAKERS, Type, new_type, set_key, shorten, type_name
+from ffi._types cimport BY_DTYPE, BY_SPELLING, Type, new_type, set_key, shorten, type_name
 
 cdef extern from "_platform.h":
     bint MACHINE_IS_S390X
+
+cdef extern from "numpy/arrayobject.h":
+    # By type: isinstance believes an object's own __class__.
+    bint PyArray_DescrCheck(object value)
+
+cnp.import_array()
 
 cdef enum:
     # Beyond these a declaration is a mistake or an attack; they bound every recursion here.
@@ -35,7 +44,7 @@ cdef enum:
     MAX_SIZE = 2147483647
 
 
-cdef inline Py_ssize_t round_up(Py_ssize_t size, Py_ssize_t alignment) noexcept:
+cdef inline int64_t round_up(int64_t size, Py_ssize_t alignment) noexcept:
     return (size + alignment - 1) // alignment * alignment
 
 
@@ -172,7 +181,9 @@ cdef str declaration(str keyword, list members):
 cdef Type aggregate(int code, str where, list members, name):
     # The layout rules of C: each member at the next multiple of its alignment, the whole a
     # multiple of the strictest one.
-    cdef Py_ssize_t offset = 0, size = 0, alignment = 1, depth = 0, leaves = 0, i
+    # 64 bits everywhere: a size may pass the limit before it is refused.
+    cdef int64_t offset = 0, size = 0
+    cdef Py_ssize_t alignment = 1, depth = 0, leaves = 0, i
     cdef Type member, self
     cdef list fields = []
     cdef libffi.ffi_type **elements
@@ -286,7 +297,7 @@ def struct(spec, name=None):
     >>> ffi.struct(np.dtype([("tag", "S1"), ("x", "f8")], align=True)) == point
     True
     """
-    if isinstance(spec, np.dtype):
+    if PyArray_DescrCheck(spec):
         return struct_from_dtype("struct()", spec, name)
     return aggregate(_types.STRUCT, "struct()", to_members("struct()", spec), name)
 
@@ -427,7 +438,7 @@ cdef object to_dtype(object value):
 
 cdef object resolve(object value):
     # A Type or a dtype.
-    if isinstance(value, (Type, np.dtype)):
+    if isinstance(value, Type) or PyArray_DescrCheck(value):
         return value
     if isinstance(value, str):
         found = BY_SPELLING.get(" ".join((<str>value).split()))
@@ -471,8 +482,26 @@ def as_type(value):
     return to_type(value)
 
 
-def _array(Type item, length, dtype):
+# --- pickling
+
+def _array(Type item not None, Py_ssize_t length, dtype):
+    # What is unpickled need not come from `_reduce`.
+    if (
+        not 0 < length <= MAX_SIZE or item.size == 0 or not PyArray_DescrCheck(dtype)
+        or dtype.itemsize != length * <object>item.size
+    ):
+        raise FFIValueError(f"{shorten(dtype)} is no array of {length} {item.name}")
     return array_of(item, length, dtype)
 
 
-MAKERS.update({<int>_types.ARRAY: _array, <int>_types.STRUCT: struct, <int>_types.UNION: union})
+def _reduce(Type type):
+    if type.code == _types.ARRAY:
+        return _array, (type.item, type.length, type._dtype)
+    if type.code == _types.STRUCT or type.code == _types.UNION:
+        members = [(name, member) for name, member, _ in type.fields]
+        return struct if type.code == _types.STRUCT else union, (members, type.name)
+    return as_type, (type.name,)
+
+
+# Here and not in `Type`, which does not know how aggregates are made.
+copyreg.pickle(Type, _reduce)

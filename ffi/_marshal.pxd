@@ -3,45 +3,24 @@
 
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check, PyFloat_FromDouble
 from cpython.long cimport PyLong_Check
-from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from libc.math cimport isinf
 from libc.stdint cimport (
-    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t,
+    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
 from libc.string cimport memcpy
 
-cimport numpy as cnp
-
 from ffi cimport _types
+from ffi._buffers cimport Keepers
 from ffi._types cimport Type
 
-cdef extern from "Python.h":
-    int PyIndex_Check(object value)
-
-cdef extern from "numpy/arrayobject.h":
-    PyTypeObject PyBoolArrType_Type
-
-
-# Filled by _memory: the address that None, an int, a buffer or an object of ours stands for. What
-# keeps it valid is added to the list, if there is one.
-cdef uintptr_t (*keep_address)(object, list) except? 0
 
 cdef object load_other(Type type, const char *data)
-cdef int store_other(Type type, char *data, object value, list keepers) except -1
+cdef int store_other(Type type, char *data, object value, Keepers keepers) except -1
 cdef int64_t to_int64(int code, object value) except? -1
 cdef uint64_t to_uint64(int code, object value) except? <uint64_t>-1
 cdef double to_double(int code, object value) except? -1
 cdef int out_of_range(int code, object value) except -1
 cdef void swap_bytes(Type type, char *data) noexcept
-
-
-cdef inline bint is_integer(object value) noexcept:
-    # What stands for an int. Zero-dimensional arrays have __index__ too, but arrays are buffers
-    # here, and NumPy 1's bool has one that is deprecated.
-    return PyLong_Check(value) or (
-        PyIndex_Check(value) and not cnp.PyArray_Check(value)
-        and not PyObject_TypeCheck(value, &PyBoolArrType_Type)
-    )
 
 
 cdef inline object load(Type type, const char *data):
@@ -90,9 +69,9 @@ cdef inline object load(Type type, const char *data):
     return load_other(type, data)
 
 
-cdef inline int store(Type type, char *data, object value, list keepers) except -1:
-    # `data` may be unaligned; a scalar that does not fit writes nothing. `keepers` is None where
-    # the caller answers for the life of what pointers point at.
+cdef inline int store(Type type, char *data, object value, Keepers keepers) except -1:
+    # `data` may be unaligned; a scalar that does not fit writes nothing. `keepers`: see
+    # `store_address`.
     cdef int8_t i8
     cdef uint8_t u8
     cdef int16_t i16

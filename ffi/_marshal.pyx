@@ -14,13 +14,16 @@ from cpython.complex cimport PyComplex_Check, PyComplex_FromDoubles
 from cpython.exc cimport PyErr_Clear, PyErr_Occurred
 from cpython.object cimport PyObject, PyObject_TypeCheck, PyTypeObject
 from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
+from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
+from ffi._buffers cimport Keepers, is_integer, store_address
 from ffi._types cimport shorten, type_name
 
 cnp.import_array()
 
 cdef extern from "float.h":
+    int DBL_MANT_DIG
     int FLT_MAX_EXP
     int LDBL_MANT_DIG
     int LDBL_MAX_EXP
@@ -40,6 +43,7 @@ cdef extern from "Python.h":
     unsigned long long PyLong_AsUnsignedLongLong(object value)
 
 cdef extern from "numpy/arrayobject.h":
+    PyTypeObject PyBoolArrType_Type
     PyTypeObject PyHalfArrType_Type
     PyTypeObject PyFloatArrType_Type
     PyTypeObject PyLongDoubleArrType_Type
@@ -177,6 +181,10 @@ cdef double to_double(int code, object value) except? -1:
     value = PyNumber_Index(value)
     if code == _types.FLOAT or code == _types.COMPLEX_FLOAT:
         return int_to_float(code, value)
+    return int_to_double(code, value)
+
+
+cdef double int_to_double(int code, object value) except? -1:
     try:
         return float(value)
     except OverflowError:
@@ -210,6 +218,9 @@ cdef long double int_to_longdouble(int code, object value) except? -1:
     cdef long double result
     if value.bit_length() > LDBL_MAX_EXP:
         out_of_range(code, value)
+    if LDBL_MANT_DIG == DBL_MANT_DIG:
+        return int_to_double(code, value)
+    # Two exact halves, so that only their sum is rounded.
     bits, shift = leading_bits(abs(value), 128)
     result = ldexpl(<long double><uint64_t>(bits >> 64), 64 + <int>shift)
     result += ldexpl(<long double><uint64_t>(bits & 0xFFFFFFFFFFFFFFFF), shift)
@@ -307,14 +318,12 @@ cdef object load_other(Type type, const char *data):
     return new_numpy_scalar(<void *>data, <Descr *>type._dtype, NULL)
 
 
-cdef int store_other(Type type, char *data, object value, list keepers) except -1:
+cdef int store_other(Type type, char *data, object value, Keepers keepers) except -1:
     cdef int code = type.code
-    cdef uintptr_t address
     cdef Py_complex c16
     cdef long double real
     if code == _types.POINTER:
-        address = keep_address(value, keepers)
-        memcpy(data, &address, sizeof(address))
+        store_address(data, value, keepers)
     elif code == _types.BOOL:
         store_bool(data, value)
     elif code == _types.CHAR:
@@ -336,7 +345,7 @@ cdef int store_other(Type type, char *data, object value, list keepers) except -
     return 0
 
 
-cdef int store_aggregate(Type type, char *data, object value, list keepers) except -1:
+cdef int store_aggregate(Type type, char *data, object value, Keepers keepers) except -1:
     """Write a struct, union or array; what fails half-way leaves `data` partly written."""
     if isinstance(value, (np.void, np.ndarray)):
         return store_same_dtype(type, data, value)
@@ -373,7 +382,7 @@ cdef int store_same_dtype(Type type, char *data, object value) except -1:
     return 0
 
 
-cdef int store_items(Type type, char *data, object value, list keepers) except -1:
+cdef int store_items(Type type, char *data, object value, Keepers keepers) except -1:
     cdef Py_ssize_t i, size
     if isinstance(value, bytes) and type.item.code == _types.CHAR:
         size = PyBytes_GET_SIZE(value)
@@ -394,7 +403,7 @@ cdef int store_items(Type type, char *data, object value, list keepers) except -
     return 0
 
 
-cdef int store_named(Type type, char *data, dict value, list keepers) except -1:
+cdef int store_named(Type type, char *data, dict value, Keepers keepers) except -1:
     cdef set names = {name for name, _, _ in type.fields}
     cdef list unknown
     unknown = [name for name in value if name not in names]
@@ -414,7 +423,7 @@ cdef int store_named(Type type, char *data, dict value, list keepers) except -1:
 
 
 cdef int store_member(
-    Type type, char *data, object value, object name, list keepers
+    Type type, char *data, object value, object name, Keepers keepers
 ) except -1:
     try:
         store(type, data, value, keepers)

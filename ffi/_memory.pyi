@@ -1,18 +1,10 @@
 from collections.abc import Sequence
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, SupportsIndex
 
 import numpy as np
-from typing_extensions import Buffer, disjoint_base
 
+from ffi._buffers import CodePointer, _Buffer
 from ffi._layouts import _AnyType
-
-# NumPy's stubs call an array a buffer since Python 3.12 only.
-_Buffer: TypeAlias = Buffer | np.ndarray[Any, Any]
-
-@disjoint_base
-class CodePointer:
-    @property
-    def address(self) -> int: ...
 
 def addressof(obj: _Buffer | CodePointer, /) -> int: ...
 def read(

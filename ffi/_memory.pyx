@@ -1,4 +1,4 @@
-"""Buffers, addresses and the C values in them.
+"""The C values in buffers and at addresses.
 
 An address becomes readable only here, and only by saying what is there.
 """
@@ -10,20 +10,19 @@ from ffi.errors import located
 
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer,
-    PyObject_GetBuffer,
-)
 from cpython.exc cimport PyErr_Clear, PyErr_Occurred
 from cpython.long cimport PyLong_Check
-from cpython.object cimport PyTypeObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
+from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strlen
 
 from ffi cimport _marshal
-from ffi._layouts cimport is_native, to_dtype, to_type
-from ffi._marshal cimport is_integer
+from ffi._buffers cimport (
+    NOTHING, Borrowed, address_of, borrow, examine, give_back, is_integer, is_number, to_address,
+)
+from ffi._layouts cimport to_dtype, to_type
 from ffi._types cimport Type, shorten, type_name
 
 cnp.import_array()
@@ -52,167 +51,6 @@ cdef enum:
     STACK_BYTES = 64
     # NumPy 1's limit.
     MAX_NDIM = 32
-
-
-cdef class CodePointer:
-    """Base of the objects that stand for machine code."""
-
-    @property
-    def address(self):
-        """The address of the machine code."""
-        return <uintptr_t>self.code
-
-
-# --- borrowing
-
-cdef bint is_number(object value) noexcept:
-    # NumPy's scalars have buffers too, but are numbers here.
-    return PyLong_Check(value) or cnp.PyArray_CheckScalar(value) and not cnp.PyArray_Check(value)
-
-
-cdef int borrow_view(object owner, Borrowed *borrowed, bint writable) except -1:
-    cdef int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT
-    if is_number(owner) or not PyObject_CheckBuffer(owner):
-        raise FFITypeError(f"expected a buffer, got {type_name(owner)} {shorten(owner)}")
-    if writable:
-        flags |= PyBUF_WRITABLE
-    try:
-        PyObject_GetBuffer(owner, &borrowed.view, flags)
-    except (BufferError, ValueError, TypeError) as exc:
-        raise refused_buffer(owner, exc) from exc
-    if not is_native_format(borrowed.view.format):
-        text = borrowed.view.format.decode()
-        PyBuffer_Release(&borrowed.view)
-        raise FFITypeError(
-            f"expected a buffer of native C values, got {type_name(owner)} with format {text!r}"
-        )
-    borrowed.holding = VIEW
-    return 0
-
-
-cdef object refused_buffer(object owner, object exc):
-    cdef Py_buffer view
-    if isinstance(exc, BufferError):
-        try:
-            PyObject_GetBuffer(owner, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-        except Exception:
-            return FFITypeError(
-                f"expected a C-contiguous buffer, got {type_name(owner)}: {exc}; "
-                "use np.ascontiguousarray"
-            )
-        PyBuffer_Release(&view)
-        return FFITypeError(f"expected a writable buffer, got a read-only {type_name(owner)}")
-    kind = FFIValueError if isinstance(exc, ValueError) else FFITypeError
-    return kind(f"expected a buffer, got {type_name(owner)}: {exc}")
-
-
-cdef bint is_native_format(const char *format) noexcept:
-    # Refuse the other byte order and Python objects; names stand between colons.
-    cdef bint in_name = False
-    cdef char c
-    if format is NULL:
-        return True
-    while format[0] != 0:
-        c = format[0]
-        if c == b":":
-            in_name = not in_name
-        elif not in_name and (
-            c == b"O" or c == (c"<" if IS_BIG_ENDIAN else c">") or (c == c"!" and not IS_BIG_ENDIAN)
-        ):
-            return format[1] != 0 and format[2] == 0 and c != b"O" and is_one_byte(format[1])
-        format += 1
-    return True
-
-
-cdef bint is_one_byte(char code) noexcept:
-    return code == b"b" or code == b"B" or code == b"c" or code == b"?"
-
-
-cdef bint IS_BIG_ENDIAN = sys.byteorder == "big"
-
-
-cdef int examine_array(object array, bint writable) except -1:
-    """Refuse an array that C cannot use as it is."""
-    flags, dtype = array.flags, array.dtype
-    if not flags.c_contiguous:
-        raise FFITypeError(
-            f"expected a C-contiguous array, got shape {array.shape} with strides "
-            f"{array.strides}; use np.ascontiguousarray"
-        )
-    if writable and not flags.writeable:
-        raise FFITypeError(f"expected a writable array, got a read-only one of {dtype}")
-    if not is_native(dtype):
-        raise FFITypeError(
-            f"expected native byte order, got an array of {dtype}; "
-            "use array.astype(array.dtype.newbyteorder('='))"
-        )
-    if dtype.hasobject:
-        raise FFITypeError(f"expected an array of C values, got an array of {dtype}")
-    return 0
-
-
-cdef int misaligned(const char *data, Py_ssize_t alignment) except -1:
-    raise FFIValueError(
-        f"expected storage aligned to {alignment} bytes, got address {<uintptr_t>data:#x}"
-    )
-
-
-# --- addresses
-
-cdef uintptr_t to_any_address(object value) except? 0:
-    cdef uintptr_t address
-    if not PyLong_Check(value):
-        if not is_integer(value):
-            raise FFITypeError(f"expected an address, got {type_name(value)} {shorten(value)}")
-        value = PyNumber_Index(value)
-    address = long_as_address(value)
-    if address == <uintptr_t>-1 and PyErr_Occurred():
-        PyErr_Clear()
-        raise FFIOverflowError(
-            f"expected an address in [0, {<uintptr_t>-1:#x}], got {shorten(value)}"
-        )
-    return address
-
-
-cdef uintptr_t address_of(object value) except? 0:
-    """The address that an int is, or that a buffer or an object of ours has."""
-    cdef Borrowed borrowed
-    cdef uintptr_t address
-    if is_number(value) or is_integer(value):
-        return to_address(value)
-    if isinstance(value, CodePointer):
-        return <uintptr_t>(<CodePointer>value).code
-    if not cnp.PyArray_Check(value) and not PyObject_CheckBuffer(value):
-        raise FFITypeError(
-            f"expected an address, a buffer, an ffi object or None, "
-            f"got {type_name(value)} {shorten(value)}"
-        )
-    borrow(value, &borrowed, False)
-    try:
-        examine(&borrowed, False)
-        address = <uintptr_t>borrowed.data
-    finally:
-        give_back(&borrowed)
-    return address
-
-
-cdef uintptr_t keep_address(object value, list keepers) except? 0:
-    """`address_of`, None being NULL; what keeps the address valid is added to `keepers`."""
-    if value is None:
-        return 0
-    if keepers is None or is_number(value):
-        return address_of(value)
-    if not cnp.PyArray_Check(value) and PyObject_CheckBuffer(value):
-        # A memoryview also keeps the size of a bytearray or array.array as it is.
-        try:
-            value = memoryview(value)
-        except (BufferError, ValueError, TypeError) as exc:
-            raise refused_buffer(value, exc) from exc
-    keepers.append(value)
-    return address_of(value)
-
-
-_marshal.keep_address = keep_address
 
 
 def addressof(obj, /):

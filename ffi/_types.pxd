@@ -66,7 +66,7 @@ cdef class Type:
 
 cdef dict BY_SPELLING                   # the scalar types by their names, and as C spells them
 cdef dict BY_DTYPE                      # those that have a dtype of their own
-cdef dict MAKERS
+cdef bint IS_BIG_ENDIAN
 
 cdef Type new_type(int code, str name, Py_ssize_t size, Py_ssize_t alignment, dtype)
 cdef Type set_key(Type self, tuple key)

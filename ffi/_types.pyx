@@ -3,6 +3,8 @@
 Descriptions only: nothing here reads or writes a C value.
 """
 
+import sys
+
 import numpy as np
 
 from ffi.errors import FFINotImplementedError, FFITypeError
@@ -10,6 +12,7 @@ from ffi.errors import FFINotImplementedError, FFITypeError
 cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.object cimport Py_TYPE
 from libc.stddef cimport ptrdiff_t, wchar_t
 from libc.stdint cimport intptr_t, uintptr_t
 from libc.stdlib cimport free
@@ -17,6 +20,8 @@ from libc.stdlib cimport free
 from ffi cimport libffi
 
 cnp.import_array()
+
+IS_BIG_ENDIAN = sys.byteorder == "big"
 
 cdef extern from "_platform.h":
     libffi.ffi_type *FFI_COMPLEX_FLOAT
@@ -30,10 +35,6 @@ cdef extern from "_platform.h":
     const platform_abi platform_abis[]
 
 
-# Filled by _layouts: what unpickling calls to make an aggregate of each kind.
-MAKERS = {}
-
-
 @cython.final
 @cython.no_gc
 cdef class Type:
@@ -41,8 +42,8 @@ cdef class Type:
 
     Made by `struct` and `union`, from NumPy dtypes, or taken from `types`; never called directly.
     Types are equal when they are ABI-identical (``types.int == types.int32`` where an ``int`` has
-    four bytes), except that ``bool`` and ``char`` equal only themselves. A type exports a buffer
-    of no bytes at the address of its ``ffi_type``.
+    four bytes), except that ``bool``, ``char`` and ``pointer`` equal only themselves. A type
+    exports a buffer of no bytes at the address of its ``ffi_type``.
 
     Attributes
     ----------
@@ -97,14 +98,6 @@ cdef class Type:
     def __repr__(self):
         return f"<ffi.Type {self.name}: {self.size} bytes, alignment {self.alignment}>"
 
-    def __reduce__(self):
-        if self.code == ARRAY:
-            return MAKERS[ARRAY], (self.item, self.length, self._dtype)
-        if self.code == STRUCT or self.code == UNION:
-            members = [(name, type) for name, type, _ in self.fields]
-            return MAKERS[self.code], (members, self.name)
-        return _named, (self.name,)
-
     def __copy__(self):
         return self
 
@@ -112,12 +105,9 @@ cdef class Type:
         return self
 
 
-def _named(str name):
-    return _SCALARS[name]
-
-
 cdef str type_name(value):
-    return type(value).__name__
+    # A metaclass may define __name__.
+    return Py_TYPE(value).tp_name.decode(errors="replace").rpartition(".")[2]
 
 
 cdef str shorten(value):
@@ -306,16 +296,12 @@ def _spellings():
 
 
 BY_SPELLING = {**_SCALARS, **{text: _SCALARS[name] for text, name in _spellings()}}
+# The double types come last: where a long double is a double, their dtypes are equal.
 BY_DTYPE = {
-    dtype: _SCALARS[name]
-    for name, dtype in (
-        ("bool", _DTYPES[BOOL]), ("char", _DTYPES[CHAR]), ("int8", _DTYPES[INT8]),
-        ("uint8", _DTYPES[UINT8]), ("int16", _DTYPES[INT16]), ("uint16", _DTYPES[UINT16]),
-        ("int32", _DTYPES[INT32]), ("uint32", _DTYPES[UINT32]), ("int64", _DTYPES[INT64]),
-        ("uint64", _DTYPES[UINT64]), ("float", _DTYPES[FLOAT]), ("double", _DTYPES[DOUBLE]),
-        ("longdouble", _DTYPES[LONGDOUBLE]), ("complex_float", _DTYPES[COMPLEX_FLOAT]),
-        ("complex_double", _DTYPES[COMPLEX_DOUBLE]),
-        ("complex_longdouble", _DTYPES[COMPLEX_LONGDOUBLE]),
+    (<Type>_SCALARS[name])._dtype: _SCALARS[name]
+    for name in (
+        "bool", "char", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
+        "longdouble", "complex_longdouble", "float", "complex_float", "double", "complex_double",
     )
 }
 

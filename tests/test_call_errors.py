@@ -39,7 +39,6 @@ def test_bad_cif(add, cif):
     ("fn", "kind", "match"),
     [
         (0, ValueError, "NULL is no function"),
-        (False, ValueError, "NULL is no function"),
         (np.uintp(0), ValueError, "NULL is no function"),
         (-1, OverflowError, "got -1"),
         (2**64, OverflowError, "got 18446744073709551616"),
@@ -188,3 +187,16 @@ def test_introspection():
     )
     assert (ffi.call.__name__, ffi.call.__module__) == ("call", "ffi._core")
     assert pickle.loads(pickle.dumps(ffi.call)) is ffi.call
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_bools_are_no_addresses(value):
+    for use in (
+        lambda: ffi.call(ADD, value, bytearray(8), ADD.pack(1, 2)),
+        lambda: ffi.view(value, "int8", 0),
+        lambda: ffi.string(value),
+        lambda: ffi.write_pointer(bytearray(8), value),
+        lambda: ffi.CIF(value, "int"),
+    ):
+        with refused(TypeError, match=f"got (bool )?{value}"):
+            use()

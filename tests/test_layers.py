@@ -10,6 +10,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "ffi"
 SOURCES = sorted(p for p in FOLDER.iterdir() if p.suffix in (".py", ".pyx", ".pxd", ".pyi"))
+OBJECTS = {"object", "str", "bytes", "list", "dict", "tuple", "set", "Type", "Arguments", "Lent"}
+OBJECTS |= {"Handle", "SharedObject"}
 MODULES = {path.stem for path in SOURCES} - {"__init__"}
 
 
@@ -129,3 +131,16 @@ def test_every_declaration_is_used(name):
 def test_libffi_holds_declarations_only():
     text = code(FOLDER / "libffi.pxd")
     assert not re.search(r"\b(cimport|import|class|def|inline|cdef (?!extern))\b", text)
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.suffix in (".pyx", ".pxd")], ids=str)
+def test_exception_clauses_are_explicit(path):
+    # Objects need none; everything else says what it raises, so that nobody has to know defaults.
+    text = re.sub(r"\n\s*\)", ")", re.sub(r"\(\s*\n\s*", "(", code(path)))
+    functions = r"^ *(cdef (?!class|extern|enum|struct)[^=\n]*\).*)"
+    for declaration in re.findall(functions, text, re.M):
+        head = declaration.partition("(")[0].replace("inline ", "")
+        returns = head.removeprefix("cdef ").rpartition(" ")[0]
+        if returns in OBJECTS:
+            continue
+        assert re.search(r"\)\s*(except|noexcept)", declaration), declaration

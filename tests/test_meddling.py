@@ -120,19 +120,32 @@ def test_sequence_meets_a_shrunk_buffer(victim, symbol):
     survives_only_grown(lambda: ffi.call(ADD, fn, rvalue, [bytes(8), buffer]), buffer)
 
 
-@pytest.mark.parametrize("meddler_first", [True, False])
-def test_pack_meets_a_shrunk_buffer(victim, meddler_first):
-    # Addresses are taken last, whatever the order of the arguments.
+PAIR = ffi.struct([("p", t.pointer), ("i", t.int)], "struct pair")
+
+
+def test_pack_after_meddling(victim):
     buffer, shrink = victim
     packed = []
-    if meddler_first:
-        cif, values = ffi.CIF(t.void, t.int, t.pointer), [Meddler(shrink), buffer]
-    else:
-        cif, values = ffi.CIF(t.void, t.pointer, t.int), [buffer, Meddler(shrink)]
-    worked = survives(lambda: packed.append(cif.pack(*values)))
+    cif = ffi.CIF(t.void, t.int, t.pointer)
+    worked = survives(lambda: packed.append(cif.pack(Meddler(shrink), buffer)))
     assert worked == (not isinstance(buffer, memoryview))
     for args in packed:
-        assert pointer_in(args, int(meddler_first)) == ffi.addressof(buffer)
+        assert pointer_in(args, 1) == ffi.addressof(buffer)
+
+
+@pytest.mark.parametrize("in_struct", [False, True])
+def test_pack_before_meddling(victim, in_struct):
+    buffer, shrink = victim
+    packed = []
+    cif = ffi.CIF(t.void, PAIR) if in_struct else ffi.CIF(t.void, t.pointer, t.int)
+    values = (buffer, Meddler(shrink))
+    before = ffi.addressof(buffer)
+    worked = survives(lambda: packed.append(cif.pack(values) if in_struct else cif.pack(*values)))
+    # A bytearray or array.array refuses; a released memoryview leaves the memory to the arguments.
+    assert worked == isinstance(buffer, memoryview | np.ndarray)
+    for args in packed:
+        expected = before if isinstance(buffer, memoryview) else ffi.addressof(buffer)
+        assert pointer_in(args, 0) == expected
 
 
 def pointer_in(args, index):
@@ -206,6 +219,91 @@ for use in (
 print("done")
 """
     assert run_python(code) == "done\n"
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        ("np.zeros(8, object)", "array of C values, got an array of object"),
+        ("np.zeros(8, np.dtype('i8').newbyteorder())", "native byte order"),
+        (
+            "np.zeros(16, np.uint64)[::2]",
+            r"C-contiguous array, got shape \(8,\) with strides",
+        ),
+        ("np.frombuffer(bytes(64), np.uint64)", "writable array, got a read-only one of uint64"),
+    ],
+)
+def test_arrays_that_lie_about_themselves(array, message):
+    code = f"""
+import re, numpy as np, ffi
+honest = np.zeros(8, np.uint64)
+class Liar(np.ndarray):
+    dtype = property(lambda self: honest.dtype)
+    flags = property(lambda self: honest.flags)
+    shape = strides = property(lambda self: (8,))
+liar = ({array}).view(Liar)
+fn = ffi.dlsym(ffi.dlopen(), "abs")
+cif = ffi.CIF("int", "int")
+uses = [
+    lambda: ffi.write("uint64", liar, 1),
+    lambda: ffi.call(cif, fn, liar, cif.pack(1)),
+]
+if "read-only" not in {message!r}:
+    uses += [
+        lambda: ffi.read("uint64", liar),
+        lambda: ffi.call(cif, fn, bytearray(8), liar),
+        lambda: ffi.call(cif, fn, bytearray(8), [liar]),
+        lambda: ffi.CIF("int", "pointer").pack(liar),
+        lambda: ffi.addressof(liar),
+    ]
+for use in uses:
+    try:
+        use()
+    except TypeError as exc:
+        assert isinstance(exc, ffi.Error) and re.search({message!r}, str(exc)), exc
+    else:
+        raise AssertionError(use)
+print("done")
+"""
+    assert run_python(code) == "done\n"
+
+
+def test_objects_that_lie_about_their_class():
+    code = """
+import numpy as np, ffi
+class Fake:
+    __class__ = np.dtype
+    hasobject, kind, itemsize, ndim = False, "S", 10**6, 0
+    subdtype, names, isnative = None, None, True
+    dtype = np.dtype("S1")
+for use in (
+    lambda: ffi.read(Fake(), bytes(10**6)),
+    lambda: ffi.view(ffi.addressof(bytes(8)), Fake()),
+    lambda: ffi.struct(Fake()),
+    lambda: ffi.CIF(Fake()),
+):
+    try:
+        use()
+    except TypeError as exc:
+        assert isinstance(exc, ffi.Error), exc
+    else:
+        raise AssertionError(use)
+print("done")
+"""
+    assert run_python(code) == "done\n"
+
+
+def test_metaclass_with_a_name_of_its_own():
+    class Meta(type):
+        __name__ = property(lambda cls: 1 / 0)
+
+    class Odd(metaclass=Meta):
+        pass
+
+    with refused(TypeError, match="got Odd"):
+        ffi.read("int", Odd())
+    with refused(TypeError, match="got Odd"):
+        ffi.write("int", bytearray(8), Odd())
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="__buffer__ is new in Python 3.12")

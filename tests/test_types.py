@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import copyreg
 import ctypes
 import itertools
 import pickle
@@ -348,3 +349,28 @@ def test_plain_dtype_is_no_struct():
         ffi.struct(np.dtype("f8"))
     with refused(TypeError, match=r"^union\(\): "):
         ffi.union(POINT.dtype)
+
+
+def test_double_dtypes_are_double():
+    # Also where a long double is a double, and their dtypes are equal.
+    for dtype, name in (
+        (np.float64, "double"),
+        ("f8", "double"),
+        (np.complex128, "complex_double"),
+    ):
+        assert ffi.CIF(dtype).rtype.name == name
+
+
+def test_what_is_unpickled_is_checked():
+    make, arguments = copyreg.dispatch_table[ffi.Type](ALL[-1])
+    assert make(*arguments) == ALL[-1]
+    item, length, dtype = arguments
+    for wrong in (
+        (item, length + 1, dtype),
+        (item, 2**61, dtype),
+        (item, 0, dtype),
+        (item, length, None),
+        (t.void, length, dtype),
+    ):
+        with refused(ValueError, match="is no array of"):
+            make(*wrong)

@@ -2,8 +2,8 @@
 
 cimport numpy as cnp
 from cpython.buffer cimport Py_buffer, PyBuffer_Release
-from cpython.long cimport PyLong_CheckExact
-from cpython.object cimport PyObject
+from cpython.long cimport PyLong_Check, PyLong_CheckExact
+from cpython.object cimport PyObject, PyObject_TypeCheck, PyTypeObject
 from libc.stdint cimport uintptr_t
 
 
@@ -16,6 +16,8 @@ cdef extern from "Python.h":
     #endif
     """
     bint HAS_GIL
+
+    int PyIndex_Check(object value)
 
     ctypedef struct PyByteArrayObject:
         Py_ssize_t ob_exports
@@ -30,15 +32,30 @@ cdef extern from "numpy/arrayobject.h":
     ctypedef struct Array "PyArrayObject":
         pass
 
+    ctypedef struct Descr "PyArray_Descr":
+        pass
+
     bint PyArray_CHKFLAGS(Array *array, int flags)
     char *PyArray_BYTES(Array *array)
+    Descr *PyArray_DESCR(Array *array)
     cnp.npy_intp *PyArray_DIMS(Array *array)
     bint PyArray_ISINTEGER(Array *array)
     bint PyArray_ISNOTSWAPPED(Array *array)
     cnp.npy_intp PyArray_ITEMSIZE(Array *array)
     cnp.npy_intp PyArray_NBYTES(Array *array)
     int PyArray_NDIM(Array *array)
+    cnp.npy_intp *PyArray_STRIDES(Array *array)
     int PyArray_TYPE(Array *array)
+    PyTypeObject PyBoolArrType_Type
+
+
+cdef inline bint is_integer(object value) noexcept:
+    # What stands for an int. Zero-dimensional arrays have __index__ too, but arrays are buffers
+    # here, and NumPy 1's bool has one that is deprecated.
+    return PyLong_Check(value) or (
+        PyIndex_Check(value) and not cnp.PyArray_Check(value)
+        and not PyObject_TypeCheck(value, &PyBoolArrType_Type)
+    )
 
 
 cdef enum Holding:
@@ -59,7 +76,7 @@ cdef struct Borrowed:
 
 
 cdef int borrow_view(object owner, Borrowed *borrowed, bint writable) except -1
-cdef int examine_array(object array, bint writable) except -1
+cdef int examine_array(Array *array, bint writable) except -1
 
 
 cdef inline int borrow(object owner, Borrowed *borrowed, bint writable) except -1:
@@ -87,7 +104,7 @@ cdef inline int examine(Borrowed *borrowed, bint writable) except -1:
             not PyArray_CHKFLAGS(array, flags) or not PyArray_ISNOTSWAPPED(array)
             or PyArray_TYPE(array) > cnp.NPY_CLONGDOUBLE  # not a number or bool
         ):
-            examine_array(<object>borrowed.owner, writable)
+            examine_array(array, writable)
         borrowed.data = PyArray_BYTES(array)
         if PyArray_NDIM(array) == 1:
             borrowed.nbytes = PyArray_DIMS(array)[0] * PyArray_ITEMSIZE(array)
@@ -117,7 +134,10 @@ cdef inline int check_alignment(const char *data, Py_ssize_t alignment) except -
     return misaligned(data, alignment) if <uintptr_t>data & <uintptr_t>(alignment - 1) else 0
 
 
+cdef bint is_number(object value) noexcept
 cdef uintptr_t to_any_address(object value) except? 0
+# The address that an int, a buffer or an object of ours stands for.
+cdef uintptr_t address_of(object value) except? 0
 
 
 cdef inline uintptr_t to_address(object value) except? 0:
@@ -128,6 +148,20 @@ cdef inline uintptr_t to_address(object value) except? 0:
         if address != <uintptr_t>-1:
             return address
     return to_any_address(value)
+
+
+# What keeps the addresses in some storage valid.
+cdef class Keepers:
+    cdef list objects
+    cdef list arrays                    # with the places of their addresses, until `settle`
+
+
+# Write the address of None (NULL), an int, a buffer or an object of ours. `keepers` is None where
+# the caller answers for the life of what is pointed at.
+cdef int store_address(char *place, object value, Keepers keepers) except -1
+
+# Arrays may move as long as Python code runs: write their addresses again, as they are now.
+cdef int settle(Keepers keepers) except -1
 
 
 # Whatever stands for machine code: its address is taken where a function's address is.
