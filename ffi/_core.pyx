@@ -103,20 +103,21 @@ cdef int call_views(
                 f"call_views(): argument 'avalues': expected {cif.nargs} addresses, "
                 f"got {avalues.shape[0]}"
             )
-    for i in range(<Py_ssize_t>cif.nargs):
-        if avalues[i] == 0:
-            with gil:
-                raise FFIValueError(f"call_views(): argument 'avalues': entry {i} is NULL")
     if cif.nargs > STACK_POINTERS:
         pointers = <void **>malloc(cif.nargs * sizeof(void *))
         if pointers is NULL:
             with gil:
                 raise MemoryError
-    if cif.nargs:
-        memcpy(pointers, &avalues[0], cif.nargs * sizeof(void *))
-    invoke(cif, fn, result, pointers)
-    if pointers is not stack:
-        free(pointers)
+    try:
+        for i in range(<Py_ssize_t>cif.nargs):
+            pointers[i] = <void *>avalues[i]
+            if pointers[i] is NULL:
+                with gil:
+                    raise FFIValueError(f"call_views(): argument 'avalues': entry {i} is NULL")
+        invoke(cif, fn, result, pointers)
+    finally:
+        if pointers is not stack:
+            free(pointers)
     return 0
 
 
