@@ -20,7 +20,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from odd import Hostile, Integer, Liar, Numbers, Text
+from odd import FakeDtype, Hostile, Integer, Liar, LyingArray, Nameless, Numbers, Text
 
 import ffi
 
@@ -130,6 +130,7 @@ class Fuzzer:
             lambda: np.zeros((), self.pick("bhilfdgFDGO?")),
             lambda: np.zeros(size // 8, kind),
             lambda: np.ma.masked_array(words),
+            lambda: self.pick([words, words[::2], np.zeros(size // 8, kind)]).view(LyingArray),
             lambda: ffi.view(self.live_address(128), np.uint8, 128),
         )
 
@@ -144,11 +145,23 @@ class Fuzzer:
             lambda: self.pick(classes),
             lambda: np.dtype(self.pick(specs)),
             lambda: np.dtype("i4,f8", align=True),
+            FakeDtype,
         )
 
     def thing(self, depth=0):
         """Draw any object."""
-        odd = [None, ..., NotImplemented, Hostile(), Liar(), object(), type, range(5), set()]
+        odd = [
+            None,
+            ...,
+            NotImplemented,
+            Hostile(),
+            Liar(),
+            Nameless(),
+            object(),
+            type,
+            range(5),
+            set(),
+        ]
         texts = ["", "x", "int", "little", "big", "\0", "\ud800", Text("int"), "é"]
         numbers = [0.0, -1.5, float("nan"), 1e308, np.inf, 3j, np.longdouble("1e4000")]
         scalars = [np.float16(1), np.str_("x"), np.datetime64(1, "s"), np.void(b"abc")]
@@ -250,6 +263,11 @@ class Fuzzer:
             lambda: (ffi.addressof, (self.thing(),)),
             lambda: (ffi.string, (self.address_or_thing(), *limit)),
             lambda: (ffi.view, (self.address_or_thing(), self.dtype(), self.thing())),
+            lambda: (
+                ffi.view,
+                (self.live_address(64), self.dtype(), ()),
+                {"owner": self.thing(), "readonly": self.pick([True, False])},
+            ),
         )
 
     def make(self):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 
+import numpy as np
+
 import ffi
 
 
@@ -50,3 +52,31 @@ class Text(str):
 class Numbers(list):
     def __iter__(self):
         return iter((1, 2, 3))
+
+
+class FakeDtype:
+    """What `isinstance` takes for a dtype."""
+
+    __class__ = np.dtype
+    hasobject, kind, itemsize, ndim = False, "S", 10**6, 0
+    subdtype, names, isnative = None, None, True
+    dtype = np.dtype("S1")
+
+
+class LyingArray(np.ndarray):
+    """An array that says it is a plain one."""
+
+    dtype = property(lambda self: np.dtype("u8"))
+    flags = property(lambda self: np.zeros(8, "u8").flags)
+    shape = strides = property(lambda self: (8,))
+    nbytes = size = property(lambda self: 64)
+
+
+class NamelessMeta(type):
+    """A class that has no name for Python code."""
+
+    __name__ = property(lambda cls: 1 / 0)
+
+
+class Nameless(metaclass=NamelessMeta):
+    """An instance of such a class."""
