@@ -136,7 +136,7 @@ def test_addresses_of_a_closure_are_of_the_callers_copy(symbol):
 # --- struct { long double } as a result
 
 NESTED_SINGLE = ffi.struct([("inner", SINGLE)], "struct nested_single")
-ARRAY_OF_ONE = ffi.struct([("items", np.dtype((np.longdouble, 1)))], "struct array_of_one")
+ARRAY_OF_ONE = ffi.struct([("items", np.dtype((np.longdouble, (1,))))], "struct array_of_one")
 REALLY_LONG = ffi.sizeof.longdouble > ffi.sizeof.double
 
 

@@ -236,7 +236,7 @@ def test_types_and_cifs_are_made_by_all():
     def work(number):
         made = []
         for i in range(100):
-            inner = ffi.struct([("a", t.int), ("b", np.dtype((np.float64, i % 5 + 1)))])
+            inner = ffi.struct([("a", t.int), ("b", np.dtype((np.float64, (i % 5 + 1,))))])
             made.append(ffi.CIF(t.void, ffi.struct([("x", inner), ("y", t.char)]), t.int))
         return made
 
