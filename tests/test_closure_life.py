@@ -226,7 +226,7 @@ print("done")
 def test_recursion_without_end():
     # At the limit the hook may have no room to run in; then Python drops the report.
     output = run_python(RECURSION)
-    assert output.endswith("done\n")
+    assert "done\n" in output
     assert set(re.findall(r"\w+Error", output)) <= {"RecursionError"}
 
 
