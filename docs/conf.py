@@ -36,4 +36,5 @@ numpydoc_validation_exclude = {r"\.Table\.", r"\.Measure\."}
 html_theme = "pydata_sphinx_theme"
 html_title = "ffi"
 html_show_sourcelink = False
+html_sidebars = {"**": []}
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}

@@ -16,7 +16,7 @@ from cpython.long cimport PyLong_Check
 from libc.string cimport memcpy
 
 from ffi._layouts cimport is_native
-from ffi._types cimport IS_BIG_ENDIAN, shorten, type_name
+from ffi._types cimport IS_BIG_ENDIAN, describe, shorten, type_name
 
 cnp.import_array()
 
@@ -43,7 +43,7 @@ cdef bint is_number(object value) noexcept:
 cdef int borrow_view(object owner, Borrowed *borrowed, bint writable) except -1:
     cdef int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT
     if is_number(owner) or not PyObject_CheckBuffer(owner):
-        raise FFITypeError(f"expected a buffer, got {type_name(owner)} {shorten(owner)}")
+        raise FFITypeError(f"expected a buffer, got {describe(owner)}")
     if writable:
         flags |= PyBUF_WRITABLE
     try:
@@ -138,7 +138,7 @@ cdef uintptr_t to_any_address(object value) except? 0:
     cdef uintptr_t address
     if not PyLong_Check(value) or isinstance(value, bool):
         if not is_integer(value) or isinstance(value, bool):
-            raise FFITypeError(f"expected an address, got {type_name(value)} {shorten(value)}")
+            raise FFITypeError(f"expected an address, got {describe(value)}")
         value = PyNumber_Index(value)
     address = long_as_address(value)
     if address == <uintptr_t>-1 and PyErr_Occurred():
@@ -158,8 +158,8 @@ cdef uintptr_t address_of(object value) except? 0:
         return <uintptr_t>(<CodePointer>value).code
     if not cnp.PyArray_Check(value) and not PyObject_CheckBuffer(value):
         raise FFITypeError(
-            f"expected an address, a buffer, an ffi object or None, "
-            f"got {type_name(value)} {shorten(value)}"
+            f"expected an address, a buffer, an ffi object or None, got {describe(value)}"
+            + hint_at_pointer(value)
         )
     borrow(value, &borrowed, False)
     try:
@@ -175,6 +175,16 @@ cdef class Keepers:
     def __cinit__(self):
         self.objects = []
         self.arrays = []
+
+
+cdef str hint_at_pointer(object value):
+    if isinstance(value, str):
+        return "; C takes bytes that end with NUL, such as b\"...\\0\""
+    if isinstance(value, (list, tuple)):
+        return "; make an array of it"
+    if callable(value):
+        return "; ffi.Closure makes a C function of a Python one"
+    return ""
 
 
 cdef int store_address(char *place, object value, Keepers keepers) except -1:

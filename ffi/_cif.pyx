@@ -38,7 +38,7 @@ cdef int check_status(int status, object what) except -1:
     if status == libffi.FFI_OK:
         return 0
     if status == libffi.FFI_BAD_ABI:
-        raise BadABI(f"{what}: FFI_BAD_ABI")
+        raise BadABI(f"{what}: FFI_BAD_ABI; ffi.abi lists the calling conventions")
     if status == libffi.FFI_BAD_ARGTYPE:
         raise BadArgtype(f"{what}: FFI_BAD_ARGTYPE")
     raise BadTypedef(f"{what}: FFI_BAD_TYPEDEF")

@@ -25,7 +25,7 @@ from libc.string cimport memcpy, memset
 from ffi cimport _types, libffi
 from ffi._buffers cimport CodePointer
 from ffi._cif cimport CIF, check_status, result_at
-from ffi._types cimport shorten, type_name
+from ffi._types cimport describe, type_name
 
 cdef extern from "Python.h":
     void PyErr_SetObject(object type, object value)
@@ -139,8 +139,7 @@ cdef class Closure(CodePointer):
                 raise FFITypeError(f"argument 'cif': expected an ffi.CIF, got {type_name(cif)}")
             if not callable(function):
                 raise FFITypeError(
-                    f"argument 'function': expected a callable, got {type_name(function)} "
-                    f"{shorten(function)}"
+                    f"argument 'function': expected a callable, got {describe(function)}"
                 )
             self.cif = cif
             self.function = function

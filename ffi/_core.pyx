@@ -8,6 +8,7 @@ import sys
 from ffi.errors import Error, FFITypeError, FFIValueError, located
 
 cimport numpy as cnp
+from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t, uintptr_t
@@ -16,12 +17,13 @@ from libc.string cimport memcpy, memset
 
 from ffi cimport _types, libffi
 from ffi._buffers cimport (
-    ARRAY, BYTEARRAY, NOTHING, Array, Borrowed, CodePointer, PyArray_ISINTEGER, PyArray_ITEMSIZE,
-    borrow, check_alignment, examine, give_back, is_integer, to_address,
+    ARRAY, BYTEARRAY, NOTHING, Array, Borrowed, CodePointer, PyArray_DESCR, PyArray_ISINTEGER,
+    PyArray_ITEMSIZE,
+    borrow, check_alignment, examine, give_back, is_integer, is_number, to_address,
 )
 from ffi._cif cimport CIF, MAX_ARGUMENTS, Arguments, check_result_size
 from ffi._faults cimport READS_PAST_ARGUMENTS
-from ffi._types cimport Type, shorten, type_name
+from ffi._types cimport Type, describe, shorten
 
 cnp.import_array()
 
@@ -213,7 +215,8 @@ cdef int borrow_values(RawCall *raw, CIF cif, tuple buffers) except -1:
         try:
             borrow(buffers[i], &raw.values[i], False)
         except Error as exc:
-            raise located(exc, f"item {i}") from exc.__cause__
+            hint = "; CIF.pack makes storage of values" if is_number(buffers[i]) else ""
+            raise located(type(exc)(f"{exc}{hint}"), f"item {i}") from exc.__cause__
         raw.held += 1
     return 0
 
@@ -257,11 +260,26 @@ cdef int examine_values(RawCall *raw, CIF cif) except -1:
 
 cdef int examine_value(Borrowed *value, Type atype) except -1:
     examine(value, False)
+    if value.holding == ARRAY:
+        check_numbers(<Array *>value.owner, atype)
     if value.nbytes < atype.size:
         raise FFIValueError(
             f"expected at least {atype.size} bytes for {atype.name}, got {value.nbytes}"
         )
     return check_alignment(value.data, atype.alignment)
+
+
+cdef int check_numbers(Array *array, Type atype) except -1:
+    # Bytes, unsigned words and records are storage for anything; other numbers are taken for what
+    # they are.
+    dtype = <object>PyArray_DESCR(array)
+    kind = dtype.kind
+    if kind not in "ifc" or dtype.itemsize == 1 or atype.code > _types.COMPLEX_LONGDOUBLE:
+        return 0
+    expected = "i" if _types.is_integral(atype.code) else atype._dtype.kind
+    if dtype.itemsize != atype.size or kind != expected:
+        raise FFITypeError(f"expected an array of {atype._dtype} for {atype.name}, got {dtype}")
+    return 0
 
 
 cdef inline int check_pointer_items(Borrowed *addresses) except -1:
@@ -315,13 +333,20 @@ cdef void *to_other_code(object fn) except NULL:
         return address
     if not is_integer(fn) or isinstance(fn, bool):
         raise FFITypeError(
-            f"expected an address or an ffi.Closure, got {type_name(fn)} {shorten(fn)}; an address "
-            "in a buffer is read with ffi.read_pointer"
+            f"expected an address or an ffi.Closure, got {describe(fn)}; {hint_at_function(fn)}"
         )
     address = <void *>to_address(fn)
     if address is NULL:
         raise FFIValueError("NULL is no function")
     return address
+
+
+cdef str hint_at_function(object fn):
+    if PyObject_CheckBuffer(fn):
+        return "an address in a buffer is read with ffi.read_pointer"
+    if callable(fn):
+        return "ffi.Closure makes a C function of a Python one"
+    return "ffi.dlsym gives a function's address"
 
 
 cdef int call_raw(CIF cif, object fn, object rvalue, object avalues, bint release_gil) except -1:
@@ -377,8 +402,7 @@ cdef object call_vector(PyObject *_, PyObject **args, Py_ssize_t nargs, PyObject
             return PyObject_Vectorcall(call_with_keywords, args, nargs, names)
     if type(<object>args[0]) is not CIF:
         raise FFITypeError(
-            "call(): argument 'cif': expected an ffi.CIF, got "
-            f"{type_name(<object>args[0])} {shorten(<object>args[0])}"
+            f"call(): argument 'cif': expected an ffi.CIF, got {describe(<object>args[0])}"
         )
     if isinstance(<object>args[3], (list, tuple)):
         # Its own tuple: borrowing may run Python code that changes a list.

@@ -7,7 +7,7 @@ from ffi.errors import Error, FFIOSError, FFITypeError, FFIValueError, located
 cimport cython
 from libc.stdint cimport uintptr_t
 
-from ffi._types cimport shorten, type_name
+from ffi._types cimport describe, shorten
 
 cdef extern from "<dlfcn.h>" nogil:
     void *c_dlopen "dlopen"(const char *path, int mode)
@@ -62,7 +62,7 @@ cdef str linker_message():
 
 cdef bytes to_c_string(object text, str expected):
     if not isinstance(text, (str, bytes)):
-        raise FFITypeError(f"expected {expected}, got {type_name(text)} {shorten(text)}")
+        raise FFITypeError(f"expected {expected}, got {describe(text)}")
     cdef bytes encoded
     try:
         encoded = bytes(os.fsencode(text))
@@ -85,6 +85,9 @@ cdef Handle open_shared_object(object name, object mode):
                 name = os.fspath(name)
             except TypeError as exc:
                 raise FFITypeError(f"expected a path, a file name or None: {exc}") from None
+            if isinstance(name, str) and name and os.sep not in name:
+                # A path is not searched for, as a bare file name would be.
+                name = os.path.join(os.curdir, name)
         encoded = to_c_string(name, "a path, a file name or None")
         if not encoded:
             raise FFIValueError("expected a path, a file name or None, got an empty name")
@@ -112,8 +115,9 @@ def dlopen(name=None, mode=os.RTLD_NOW):
     Parameters
     ----------
     name : str, bytes, path or None, optional
-        A path, or a file name that the dynamic linker searches for; None is the running program
-        with everything it has loaded globally, the C library included.
+        A path, or a file name that the dynamic linker searches for; a `pathlib.Path` is always a
+        path. None is the running program with everything it has loaded globally, the C library
+        included.
     mode : int, optional
         ``os.RTLD_NOW`` by default; add ``os.RTLD_GLOBAL`` to offer its symbols to later ones.
 
@@ -150,7 +154,7 @@ def dlopen(name=None, mode=os.RTLD_NOW):
 
 cdef SharedObject open_of(object handle):
     if not isinstance(handle, Handle):
-        raise FFITypeError(f"expected an ffi.Handle, got {type_name(handle)} {shorten(handle)}")
+        raise FFITypeError(f"expected an ffi.Handle, got {describe(handle)}")
     if (<Handle>handle).shared is None:
         raise FFIValueError(f"{(<Handle>handle).name!r} is closed")
     return (<Handle>handle).shared

@@ -144,7 +144,8 @@ cdef list to_members(str where, spec):
             raise FFITypeError(f"{where}: expected a (name, type) pair, got {shorten(member)}")
         if len(parts) == 3:
             raise FFINotImplementedError(
-                f"{where}: member {parts[0]!r}: bit-fields are not supported"
+                f"{where}: member {parts[0]!r}: bit-fields are not supported; an array is a dtype "
+                "such as np.dtype((np.float64, 3))"
             )
         name, member_type = parts
         if not isinstance(name, str):
@@ -447,7 +448,12 @@ cdef object resolve(object value):
         try:
             return np.dtype(value)
         except (TypeError, ValueError, SyntaxError, DeprecationWarning):
-            raise FFITypeError(f"{shorten(value)} is neither a C type nor a NumPy dtype") from None
+            hint = "; a pointer to anything is 'pointer'" if value.endswith("*") else ""
+            if "[" in value:
+                hint = "; an array is a dtype such as np.dtype((np.float64, 3))"
+            raise FFITypeError(
+                f"{shorten(value)} is neither a C type nor a NumPy dtype{hint}"
+            ) from None
     if isinstance(value, type):
         if issubclass(value, np.generic):
             if value in _ABSTRACT:

@@ -18,7 +18,7 @@ from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
 from ffi._buffers cimport Keepers, is_integer, store_address
-from ffi._types cimport shorten, type_name
+from ffi._types cimport describe, shorten
 
 cnp.import_array()
 
@@ -89,7 +89,7 @@ cdef int out_of_range(int code, object value) except -1:
 
 
 cdef int wrong_kind(str expected, object value) except -1:
-    raise FFITypeError(f"expected {expected}, got {type_name(value)} {shorten(value)}")
+    raise FFITypeError(f"expected {expected}, got {describe(value)}")
 
 
 # --- integers

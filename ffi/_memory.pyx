@@ -23,7 +23,7 @@ from ffi._buffers cimport (
     NOTHING, Borrowed, address_of, borrow, examine, give_back, is_integer, is_number, to_address,
 )
 from ffi._layouts cimport to_dtype, to_type
-from ffi._types cimport Type, shorten, type_name
+from ffi._types cimport Type, describe, shorten
 
 cnp.import_array()
 
@@ -80,8 +80,8 @@ def addressof(obj, /):
     8
     """
     try:
-        if is_number(obj) or obj is None:
-            raise FFITypeError(f"expected a buffer or an ffi object, got {shorten(obj)}")
+        if is_number(obj) or obj is None or isinstance(obj, str):
+            raise FFITypeError(f"expected a buffer or an ffi object, got {describe(obj)}")
         return address_of(obj)
     except Error as exc:
         raise located(exc, "addressof()") from exc.__cause__
@@ -94,7 +94,7 @@ cdef Py_ssize_t to_ssize(object value, str argument) except? -1:
     if not PyLong_Check(value):
         if not is_integer(value):
             raise FFITypeError(
-                f"argument {argument!r}: expected an int, got {type_name(value)} {shorten(value)}"
+                f"argument {argument!r}: expected an int, got {describe(value)}"
             )
         value = PyNumber_Index(value)
     result = PyLong_AsSsize_t(value)

@@ -71,4 +71,5 @@ cdef bint IS_BIG_ENDIAN
 cdef Type new_type(int code, str name, Py_ssize_t size, Py_ssize_t alignment, dtype)
 cdef Type set_key(Type self, tuple key)
 cdef str type_name(value)
+cdef str describe(value)
 cdef str shorten(value)

@@ -110,6 +110,11 @@ cdef str type_name(value):
     return Py_TYPE(value).tp_name.decode(errors="replace").rpartition(".")[2]
 
 
+cdef str describe(value):
+    """The type and value of what came, for a message."""
+    return f"{type_name(value)} {shorten(value)}"
+
+
 cdef str shorten(value):
     """`repr(value)` for a message, cut where it is long."""
     cdef str text

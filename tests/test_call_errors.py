@@ -200,3 +200,19 @@ def test_bools_are_no_addresses(value):
     ):
         with refused(TypeError, match=f"got (bool )?{value}"):
             use()
+
+
+@pytest.mark.parametrize(
+    ("rtype", "storage", "message"),
+    [
+        ("int", np.array([-5.0]), "expected an array of int32 for int, got float64"),
+        ("int", np.array([-5], np.int64), "expected an array of int32 for int, got int64"),
+        ("double", np.array([3]), "expected an array of float64 for double, got int64"),
+        ("double", np.array([3j]), "expected an array of float64 for double, got complex128"),
+        ("float", np.array([3.0]), "expected an array of float32 for float, got float64"),
+    ],
+)
+def test_other_numbers_as_storage(rtype, storage, message):
+    cif = ffi.CIF(rtype, rtype)
+    with refused(TypeError, match=f"item 0: {message}"):
+        ffi.call(cif, 1, bytearray(16), [storage])

@@ -380,3 +380,11 @@ def test_subclass_without_a_library():
     assert handle.closed
     with refused(ValueError, match=r"^dlsym\(\): None is closed$"):
         ffi.dlsym(handle, "abs")
+
+
+def test_a_bare_path_is_not_searched_for(tmp_path, cases, monkeypatch):
+    (tmp_path / "bare.so").symlink_to(cases)
+    monkeypatch.chdir(tmp_path)
+    assert ffi.dlsym(ffi.dlopen(pathlib.Path("bare.so")), "add_int") > 0
+    with refused(OSError, match="bare.so"):
+        ffi.dlopen("bare.so")
