@@ -115,7 +115,7 @@ def dlopen(name=None, mode=os.RTLD_NOW):
     Parameters
     ----------
     name : str, bytes, path or None, optional
-        A path, or a file name that the dynamic linker searches for; a `pathlib.Path` is always a
+        A path, or a file name that the dynamic linker searches for; a path object is always a
         path. None is the running program with everything it has loaded globally, the C library
         included.
     mode : int, optional
