@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from checks import Unraisable
 from compiler import compile_library
+
+import ffi
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +28,18 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def cases(compile_c: Callable[..., Path]) -> Path:
     """The library made of cases.c."""
     return compile_c(Path(__file__).parent / "cases.c", "cases", "-lm")
+
+
+@pytest.fixture(scope="session")
+def symbol(cases: Path) -> Callable[[str], int]:
+    """Addresses in the library made of cases.c: ``symbol(name) -> address``."""
+    library = ffi.dlopen(cases)
+    return lambda name: ffi.dlsym(library, name)
+
+
+@pytest.fixture
+def unraisable(monkeypatch: pytest.MonkeyPatch) -> Unraisable:
+    """What `sys.unraisablehook` is given during a test."""
+    hook = Unraisable()
+    monkeypatch.setattr(sys, "unraisablehook", hook)
+    return hook

@@ -19,12 +19,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def symbol(cases):
-    library = ffi.dlopen(cases)
-    return lambda name: ffi.dlsym(library, name)
-
-
 @pytest.mark.parametrize("abi", ["win64", "gnuw64", "efi64"])
 @pytest.mark.parametrize(
     ("name", "types", "values", "expected"),

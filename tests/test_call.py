@@ -20,12 +20,6 @@ ADD = ffi.CIF(t.int, t.int, t.int)
 VOID = ffi.CIF(t.void)
 
 
-@pytest.fixture(scope="module")
-def symbol(cases):
-    library = ffi.dlopen(cases)
-    return lambda name: ffi.dlsym(library, name)
-
-
 @pytest.fixture
 def add(symbol):
     return symbol("add_int")

@@ -106,12 +106,6 @@ def call_views(request, consumer):
     return getattr(consumer, request.param)
 
 
-@pytest.fixture(scope="module")
-def symbol(cases):
-    library = ffi.dlopen(cases)
-    return lambda name: ffi.dlsym(library, name)
-
-
 def addresses(*values):
     return np.array([value.ctypes.data for value in values], np.uintp)
 

@@ -6,13 +6,12 @@ import copy
 import functools
 import gc
 import pickle
-import sys
 import threading
 import weakref
 
 import numpy as np
 import pytest
-from checks import STRUCTS, VALUES, Unraisable, plain, refused
+from checks import STRUCTS, VALUES, plain, refused
 
 import ffi
 
@@ -21,19 +20,6 @@ WORD = ffi.sizeof.ffi_arg
 INT_INT = ffi.CIF(t.int, t.int)
 DRIVE = ffi.CIF(t.void, t.pointer, t.pointer, t.pointer)
 CALL_INT = ffi.CIF(t.int, t.pointer, t.int)
-
-
-@pytest.fixture(scope="module")
-def symbol(cases):
-    library = ffi.dlopen(cases)
-    return lambda name: ffi.dlsym(library, name)
-
-
-@pytest.fixture
-def unraisable(monkeypatch):
-    hook = Unraisable()
-    monkeypatch.setattr(sys, "unraisablehook", hook)
-    return hook
 
 
 def argument(avalues, index=0, type=t.int):

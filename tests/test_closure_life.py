@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gc
 import re
-import sys
 import threading
 from contextlib import contextmanager
 
 import pytest
-from checks import Unraisable, run_python
+from checks import run_python
 
 import ffi
 
@@ -19,19 +18,6 @@ INT_INT = ffi.CIF(t.int, t.int)
 KEEP = ffi.CIF(t.void, t.pointer)
 # What the reference promises: so many later deaths until a dead closure's code is used again.
 QUARANTINE = 1024
-
-
-@pytest.fixture(scope="module")
-def symbol(cases):
-    library = ffi.dlopen(cases)
-    return lambda name: ffi.dlsym(library, name)
-
-
-@pytest.fixture
-def unraisable(monkeypatch):
-    hook = Unraisable()
-    monkeypatch.setattr(sys, "unraisablehook", hook)
-    return hook
 
 
 @contextmanager

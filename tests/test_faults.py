@@ -23,12 +23,6 @@ aarch64 = pytest.mark.skipif(MACHINE not in ("aarch64", "arm64"), reason="a faul
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory protections of Linux")
 
 
-@pytest.fixture(scope="module")
-def symbol(cases):
-    library = ffi.dlopen(cases)
-    return lambda name: ffi.dlsym(library, name)
-
-
 def call(cif, fn, *values):
     rvalue = np.zeros(max(WORD, cif.rtype.size) // 8 + 1, np.longdouble)
     ffi.call(cif, fn, rvalue, cif.pack(*values))

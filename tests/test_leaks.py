@@ -22,12 +22,6 @@ PAIR = ffi.struct([("a", t.int), ("b", t.double)], "struct pair")
 ALLOWED = 128 * 1024
 
 
-@pytest.fixture(scope="module")
-def symbol(cases):
-    library = ffi.dlopen(cases)
-    return lambda name: ffi.dlsym(library, name)
-
-
 def resident():
     """Return the bytes of memory in use; the most that ever were where the system says no more."""
     status = Path("/proc/self/statm")

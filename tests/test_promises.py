@@ -16,12 +16,6 @@ WORD = ffi.sizeof.ffi_arg
 ADD = ffi.CIF(t.int, t.int, t.int)
 
 
-@pytest.fixture(scope="module")
-def symbol(cases):
-    library = ffi.dlopen(cases)
-    return lambda name: ffi.dlsym(library, name)
-
-
 # --- NULL functions, closed libraries
 
 

@@ -19,12 +19,6 @@ ADD = ffi.CIF(t.int, t.int, t.int)
 INT_INT = ffi.CIF(t.int, t.int)
 
 
-@pytest.fixture(scope="module")
-def symbol(cases):
-    library = ffi.dlopen(cases)
-    return lambda name: ffi.dlsym(library, name)
-
-
 @pytest.fixture(autouse=True)
 def switch_often():
     interval = sys.getswitchinterval()
