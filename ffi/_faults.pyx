@@ -8,6 +8,7 @@ rules of which arguments take which registers are those of the System V psABI fo
 from ffi.errors import FFINotImplementedError
 
 from ffi cimport _types, libffi
+from ffi._layouts cimport innermost
 from ffi._types cimport Type
 
 
@@ -62,7 +63,7 @@ cdef int check_faults(int abi, Type rtype, tuple atypes) except -1:
                     "pass its address as ffi.types.pointer, or use libffi 3.4.3 or newer"
                 )
     if MACHINE_IS_X86_64:
-        if rtype.code == _types.STRUCT and is_one_long_double(rtype):
+        if rtype.code == _types.STRUCT and innermost(rtype).code == _types.LONGDOUBLE:
             raise FFINotImplementedError(
                 f"libffi loses the result of a function that returns {rtype.name}: it leaves the "
                 "long double of a struct in the x87 register"
@@ -88,16 +89,6 @@ cdef bint has_wide_scalar(Type type) except -1:
     if type.code == _types.ARRAY:
         return has_wide_scalar(type.item)
     return _types.LONGDOUBLE <= type.code <= _types.COMPLEX_LONGDOUBLE
-
-
-cdef bint is_one_long_double(Type type) except -1:
-    while True:
-        if type.code == _types.STRUCT and len(type.fields) == 1:
-            type = type.fields[0][1]
-        elif type.code == _types.ARRAY and type.length == 1:
-            type = type.item
-        else:
-            return type.code == _types.LONGDOUBLE
 
 
 # --- AArch64: which registers a signature takes

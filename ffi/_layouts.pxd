@@ -6,3 +6,6 @@ from ffi._types cimport Type
 cdef Type to_type(object value)
 cdef object to_dtype(object value)
 cdef bint is_native(object dtype) except -1
+
+# What a struct of one member or an array of one item consists of, all the way in.
+cdef Type innermost(Type type)

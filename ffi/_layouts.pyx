@@ -76,11 +76,11 @@ cdef int describe_array(Type self, Type item, Py_ssize_t length) except -1:
     cdef libffi.ffi_type **elements
     cdef Type half
     cdef Py_ssize_t i
-    if MACHINE_IS_S390X and length == 1 and item.code in (_types.FLOAT, _types.DOUBLE):
+    if MACHINE_IS_S390X and length == 1 and innermost(item).code in (_types.FLOAT, _types.DOUBLE):
         # A struct of one float goes in a floating-point register, that of an array does not.
         elements = new_elements(1)
         elements[0] = &libffi.ffi_type_uint32
-        if item.code == _types.DOUBLE:
+        if item.size == sizeof(double):
             elements[0] = &libffi.ffi_type_uint64
     elif length <= MAX_FLAT:
         elements = new_elements(length)
@@ -95,6 +95,16 @@ cdef int describe_array(Type self, Type item, Py_ssize_t length) except -1:
         if length % 2:
             elements[2] = item.ffi
     return describe(self, elements)
+
+
+cdef Type innermost(Type type):
+    while True:
+        if type.code == _types.STRUCT and len(type.fields) == 1:
+            type = type.fields[0][1]
+        elif type.code == _types.ARRAY and type.length == 1:
+            type = type.item
+        else:
+            return type
 
 
 cdef Type array_of(Type item, Py_ssize_t length, dtype):
