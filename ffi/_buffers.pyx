@@ -136,9 +136,9 @@ cdef int misaligned(const char *data, Py_ssize_t alignment) except -1:
 
 cdef uintptr_t to_any_address(object value) except? 0:
     cdef uintptr_t address
-    if not PyLong_Check(value) or isinstance(value, bool):
-        if not is_integer(value) or isinstance(value, bool):
-            raise FFITypeError(f"expected an address, got {describe(value)}")
+    if not is_integer(value) or isinstance(value, bool):
+        raise FFITypeError(f"expected an address, got {describe(value)}")
+    if not PyLong_Check(value):
         value = PyNumber_Index(value)
     address = long_as_address(value)
     if address == <uintptr_t>-1 and PyErr_Occurred():
@@ -170,13 +170,6 @@ cdef uintptr_t address_of(object value) except? 0:
     return address
 
 
-@cython.final
-cdef class Keepers:
-    def __cinit__(self):
-        self.objects = []
-        self.arrays = []
-
-
 cdef str hint_at_pointer(object value):
     if isinstance(value, str):
         return "; C takes bytes that end with NUL, such as b\"...\\0\""
@@ -185,6 +178,13 @@ cdef str hint_at_pointer(object value):
     if callable(value):
         return "; ffi.Closure makes a C function of a Python one"
     return ""
+
+
+@cython.final
+cdef class Keepers:
+    def __cinit__(self):
+        self.objects = []
+        self.arrays = []
 
 
 cdef int store_address(char *place, object value, Keepers keepers) except -1:

@@ -294,8 +294,7 @@ cdef inline int check_pointer_items(Borrowed *addresses) except -1:
         if itemsize == 1 or (itemsize == sizeof(void *) and PyArray_ISINTEGER(array)):
             return 0
         raise FFITypeError(
-            "expected an array of np.uintp addresses, got one of "
-            f"{(<object>addresses.owner).dtype}"
+            f"expected an array of np.uintp addresses, got one of {<object>PyArray_DESCR(array)}"
         )
     return check_pointer_format(addresses)
 

@@ -17,7 +17,7 @@ from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
 from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
-from ffi._buffers cimport Keepers, is_integer, store_address
+from ffi._buffers cimport Descr, Keepers, is_integer, store_address
 from ffi._types cimport describe, shorten
 
 cnp.import_array()
@@ -50,9 +50,6 @@ cdef extern from "numpy/arrayobject.h":
     PyTypeObject PyCFloatArrType_Type
     PyTypeObject PyCLongDoubleArrType_Type
     PyTypeObject PyVoidArrType_Type
-    ctypedef struct Descr "PyArray_Descr":
-        pass
-
     # NumPy's own declaration takes no NULL as base.
     object new_numpy_scalar "PyArray_Scalar"(void *data, Descr *descr, PyObject *base)
 

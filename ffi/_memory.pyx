@@ -20,7 +20,8 @@ from libc.string cimport memcpy, strlen
 
 from ffi cimport _marshal
 from ffi._buffers cimport (
-    NOTHING, Borrowed, address_of, borrow, examine, give_back, is_integer, is_number, to_address,
+    NOTHING, Borrowed, Descr, address_of, borrow, examine, give_back, is_integer, is_number,
+    to_address,
 )
 from ffi._layouts cimport to_dtype, to_type
 from ffi._types cimport Type, describe, shorten
@@ -35,9 +36,6 @@ cdef extern from "<string.h>":
     size_t strnlen(const char *text, size_t limit)
 
 cdef extern from "numpy/arrayobject.h":
-    ctypedef struct Descr "PyArray_Descr":
-        pass
-
     void PyArray_UpdateFlags(cnp.ndarray array, int flags)
     PyTypeObject PyArray_Type
     # It takes a reference of the descriptor.
