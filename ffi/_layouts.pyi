@@ -5,9 +5,17 @@ import numpy as np
 
 from ffi._types import Type
 
-# What is taken as a type: a Type, a dtype, a NumPy scalar type, the name of a C type or a dtype.
-_AnyType: TypeAlias = Type | np.dtype[Any] | type[np.generic] | str
-_Member: TypeAlias = tuple[str, _AnyType]
+# What is taken as a type: a Type, a dtype, a NumPy scalar type, the name of a C type or a dtype, or
+# an array: such a type and its length or shape.
+_AnyType: TypeAlias = (
+    Type
+    | np.dtype[Any]
+    | type[np.generic]
+    | str
+    | tuple[_AnyType, int | tuple[int, ...] | list[int]]
+)
+# A bit-field has a width; one without a name is padding.
+_Member: TypeAlias = tuple[str, _AnyType] | tuple[str | None, _AnyType, int]
 
 def struct(
     spec: np.dtype[Any] | Sequence[_Member] | Mapping[str, _AnyType], name: str | None = None

@@ -1,4 +1,4 @@
-"""Layouts of structs, unions and arrays, and what is taken as a type: dtype <-> Type.
+"""Layouts of structs, unions, bit-fields and arrays, and what is taken as a type: dtype <-> Type.
 
 The layout rules of C live here, and nothing that reads or writes a C value.
 """
@@ -18,19 +18,29 @@ from ffi.errors import (
 )
 
 cimport numpy as cnp
+from cpython.long cimport PyLong_Check
+from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from cpython.unicode cimport PyUnicode_FromObject
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
 from ffi cimport _types, libffi
-from ffi._types cimport BY_DTYPE, BY_SPELLING, Type, new_type, set_key, shorten, type_name
+from ffi._types cimport (
+    BY_DTYPE, BY_SPELLING, IS_BIG_ENDIAN, Type, new_type, set_key, shorten, type_name,
+)
 
 cdef extern from "_platform.h":
     bint MACHINE_IS_S390X
+    bint UNNAMED_BIT_FIELDS_ALIGN
+
+cdef extern from "Python.h":
+    int PyIndex_Check(object value)
+    object PyNumber_Index(object value)
 
 cdef extern from "numpy/arrayobject.h":
     # By type: isinstance believes an object's own __class__.
     bint PyArray_DescrCheck(object value)
+    PyTypeObject PyIntegerArrType_Type
 
 cnp.import_array()
 
@@ -42,9 +52,11 @@ cdef enum:
     MAX_FLAT = 8
     # NumPy keeps item sizes in a C int.
     MAX_SIZE = 2147483647
+    # NumPy 1's limit.
+    MAX_NDIM = 32
 
 
-cdef inline int64_t round_up(int64_t size, Py_ssize_t alignment) noexcept:
+cdef inline int64_t round_up(int64_t size, int64_t alignment) noexcept:
     return (size + alignment - 1) // alignment * alignment
 
 
@@ -108,11 +120,15 @@ cdef Type innermost(Type type):
 
 
 cdef Type array_of(Type item, Py_ssize_t length, dtype):
-    # An array as a member of a struct; `dtype` has its whole shape.
+    # An array as a member of a struct; `dtype`, if there is one, has its whole shape.
     cdef Type self
     cdef str base, rest
     if length < 1:
         raise FFIValueError(f"{item.name}[{length}]: a C array has at least one item")
+    if dtype is None:
+        # Flat: an array dtype of array dtypes keeps its axes apart.
+        base_dtype, shape = item._dtype.subdtype or (item._dtype, ())
+        dtype = np.dtype((base_dtype, (length, *shape)))
     base, bracket, rest = item.name.partition("[")
     self = new_type(
         _types.ARRAY, f"{base}[{length}]{bracket}{rest}", length * item.size, item.alignment, dtype
@@ -122,6 +138,7 @@ cdef Type array_of(Type item, Py_ssize_t length, dtype):
     self.depth = item.depth + 1
     self.leaves = item.leaves
     self.has_union = item.has_union
+    self.has_bits = item.has_bits
     check_nesting(self)
     set_key(self, (<int>_types.ARRAY, length, item))
     if item.ffi is not NULL:
@@ -138,7 +155,8 @@ cdef int check_nesting(Type self) except -1:
 
 
 cdef list to_members(str where, spec):
-    # [(name, Type)] from a list or mapping; names are checked, layouts are not known yet.
+    # [(name, Type, width)] from a list or mapping; the width of what is no bit-field is None.
+    # Names and widths are checked, layouts are not known yet.
     cdef list members = []
     cdef set names = set()
     if isinstance(spec, Mapping):
@@ -152,36 +170,79 @@ cdef list to_members(str where, spec):
         parts = tuple(member) if isinstance(member, (list, tuple)) else ()
         if len(parts) not in (2, 3):
             raise FFITypeError(f"{where}: expected a (name, type) pair, got {shorten(member)}")
-        if len(parts) == 3:
-            raise FFINotImplementedError(
-                f"{where}: member {parts[0]!r}: bit-fields are not supported; an array is a dtype "
-                "such as np.dtype((np.float64, 3))"
-            )
-        name, member_type = parts
-        if not isinstance(name, str):
-            raise FFITypeError(f"{where}: expected a str as member name, got {shorten(name)}")
-        name = PyUnicode_FromObject(name)
-        if not name or "\0" in name:
-            raise FFIValueError(f"{where}: {name!r} cannot be a member's name")
-        if name in names:
-            raise FFIValueError(f"{where}: two members are named {name!r}")
-        names.add(name)
+        name, member_type = parts[:2]
+        if name is None and len(parts) == 3:
+            place = f"unnamed member {len(members)}"
+        else:
+            name = to_name(where, name, names)
+            place = f"member {name!r}"
         try:
             resolved = to_type(member_type)
+            if (<Type>resolved).code == _types.VOID:
+                raise FFITypeError("void has no values")
+            width = None if len(parts) == 2 else to_width(resolved, parts[2], name is None)
         except Error as exc:
-            raise located(exc, f"{where}: member {name!r}") from None
-        if (<Type>resolved).code == _types.VOID:
-            raise FFITypeError(f"{where}: member {name!r}: void has no values")
-        members.append((name, resolved))
-    if not members:
-        raise FFIValueError(f"{where}: expected at least one member, C has no empty aggregates")
+            raise located(exc, f"{where}: {place}") from None
+        members.append((name, resolved, width))
+    if not names:
+        raise FFIValueError(
+            f"{where}: expected at least one {'named ' if members else ''}member, "
+            "C has no empty aggregates"
+        )
     return members
+
+
+cdef str to_name(str where, object name, set names):
+    if name is None:
+        raise FFITypeError(
+            f"{where}: expected a str as member name, got None; only bit-fields have no name"
+        )
+    if not isinstance(name, str):
+        raise FFITypeError(f"{where}: expected a str as member name, got {shorten(name)}")
+    name = PyUnicode_FromObject(name)
+    if not name or "\0" in name:
+        raise FFIValueError(f"{where}: {name!r} cannot be a member's name")
+    if name in names:
+        raise FFIValueError(f"{where}: two members are named {name!r}")
+    names.add(name)
+    return name
+
+
+cdef bint is_int(object value) noexcept:
+    # Timedeltas are integers to NumPy, but have no __index__.
+    return PyLong_Check(value) or (
+        PyIndex_Check(value) and PyObject_TypeCheck(value, &PyIntegerArrType_Type)
+    )
+
+
+cdef object to_width(Type type, object width, bint unnamed):
+    """The bits of a bit-field of this type."""
+    if not is_int(width):
+        hint = ""
+        if isinstance(width, (list, tuple)):
+            hint = f"; an array is {shorten((type.name, width))}"
+        raise FFITypeError(f"expected an int as number of bits, got {shorten(width)}{hint}")
+    width = PyNumber_Index(width)
+    if not _types.is_integral(type.code) or type.code == _types.POINTER:
+        raise FFITypeError(
+            f"a bit-field is an integer, bool or char, got {type.name} with {shorten(width)} bits; "
+            f"an array is {shorten((type.name, width))}"
+        )
+    limit = 1 if type.code == _types.BOOL else 8 * type.size
+    if width == 0 and not unnamed:
+        raise FFIValueError("expected 1 bit or more, got 0; only an unnamed bit-field has none")
+    if not 0 <= width <= limit:
+        raise FFIValueError(f"expected 0 to {limit} bits of {type.name}, got {shorten(width)}")
+    return width
 
 
 cdef str declaration(str keyword, list members):
     cdef list parts = []
     cdef Type member
-    for name, member in members:
+    for name, member, width in members:
+        if width is not None:
+            parts.append(f"{member.name} {name or ''}:{width};")
+            continue
         base, bracket, rest = member.name.partition("[")
         if base.startswith(("struct {", "union {")):
             base = base.split(" ", 1)[0] + " {...}"
@@ -193,50 +254,66 @@ cdef Type aggregate(int code, str where, list members, name):
     # The layout rules of C: each member at the next multiple of its alignment, the whole a
     # multiple of the strictest one.
     # 64 bits everywhere: a size may pass the limit before it is refused.
-    cdef int64_t offset = 0, size = 0
+    cdef int64_t position, end = 0, size = 0  # in bits, but `size`
     cdef Py_ssize_t alignment = 1, depth = 0, leaves = 0, i
     cdef Type member, self
-    cdef list fields = []
+    cdef list fields = [], bits = [], padding = []
     cdef libffi.ffi_type **elements
-    cdef bint has_union = code == _types.UNION, describable = not has_union
+    cdef bint is_union = code == _types.UNION, has_union = is_union, describable = not is_union
+    cdef bint has_own_bits = False, has_bits = False
     if name is None:
         name = declaration("struct" if code == _types.STRUCT else "union", members)
     elif not isinstance(name, str):
         raise FFITypeError(f"{where}: argument 'name': expected a str, got {shorten(name)}")
     else:
         name = PyUnicode_FromObject(name)
-    for field, member in members:
-        if code == _types.STRUCT:
-            offset = round_up(size, member.alignment)
-        if member.size > MAX_SIZE - offset:
+    for field, member, width in members:
+        position = 0 if is_union else end
+        if width is None:
+            position = round_up(position, 8 * member.alignment)
+            fields.append((field, member, position // 8))
+            bits.append(None)
+            end = max(end, position + 8 * member.size)
+        else:
+            has_own_bits = True
+            position = place_bits(member, position, width)
+            if field is None:
+                padding.append((position, width))
+            else:
+                offset = position // (8 * member.alignment) * member.alignment
+                fields.append((field, member, offset))
+                bits.append((shift_of(member, position - 8 * offset, width), width))
+            end = max(end, position + <int64_t>width)
+        if end > 8 * <int64_t>MAX_SIZE:
             raise FFIOverflowError(f"{where}: {name} has more than {<Py_ssize_t>MAX_SIZE} bytes")
-        fields.append((field, member, offset))
-        size = max(size, offset + member.size)
-        alignment = max(alignment, member.alignment)
+        if field is not None or UNNAMED_BIT_FIELDS_ALIGN:
+            alignment = max(alignment, member.alignment)
         depth = max(depth, member.depth)
         leaves += member.leaves
         has_union = has_union or member.has_union
-        describable = describable and member.ffi is not NULL
-    size = round_up(size, alignment)
+        has_bits = has_bits or has_own_bits or member.has_bits
+        describable = describable and not has_own_bits and member.ffi is not NULL
+    size = round_up((end + 7) // 8, alignment)
     if size > MAX_SIZE:
         raise FFIOverflowError(f"{where}: {name} has more than {<Py_ssize_t>MAX_SIZE} bytes")
     self = new_type(code, name, size, alignment, None)
     self.fields = tuple(fields)
+    if has_own_bits:
+        self.bits = tuple(bits)
+        self.padding = tuple(padding)
+        self.declared = tuple(members)
     self.depth = depth + 1
     self.leaves = leaves
     self.has_union = has_union
+    self.has_bits = has_bits
     check_nesting(self)
-    self._dtype = np.dtype(
-        {
-            "names": [field for field, _, _ in fields],
-            "formats": [(<Type>member)._dtype for _, member, _ in fields],
-            "offsets": [offset for _, _, offset in fields],
-            "itemsize": size,
-        },
-        align=True,
-    )
+    self._dtype = memory_dtype(self)
     set_key(
-        self, (code, size, alignment, tuple([(offset, member) for _, member, offset in fields]))
+        self,
+        (
+            code, size, alignment, tuple([(offset, member) for _, member, offset in fields]),
+            self.bits, self.padding,
+        ),
     )
     if describable:
         elements = new_elements(len(fields))
@@ -245,6 +322,45 @@ cdef Type aggregate(int code, str where, list members, name):
         describe(self, elements)
         check_layout(self)
     return self
+
+
+cdef int64_t place_bits(Type type, int64_t position, int64_t width) noexcept:
+    # Where a bit-field goes, in bits: after what is before it, but not over more units of its
+    # type's alignment than the type has. (As gcc's PCC_BITFIELD_TYPE_MATTERS; the psABIs say:
+    # within a storage unit of its type.) One of no bits closes the unit.
+    cdef int64_t unit = 8 * type.alignment
+    if width == 0 or (position % unit + width + unit - 1) // unit > 8 * type.size // unit:
+        return round_up(position, unit)
+    return position
+
+
+cdef int64_t shift_of(Type type, int64_t position, int64_t width) noexcept:
+    # Of a bit-field in its storage unit, whose first bits in memory are its most significant ones
+    # on big-endian machines.
+    return 8 * type.size - position - width if IS_BIG_ENDIAN else position
+
+
+cdef object memory_dtype(Type self):
+    """The dtype of a struct or union: bit-fields, which NumPy has not, are padding."""
+    cdef list fields = [
+        field for i, field in enumerate(self.fields) if self.bits is None or self.bits[i] is None
+    ]
+    dtype = np.dtype(
+        {
+            "names": [field for field, _, _ in fields],
+            "formats": [(<Type>member)._dtype for _, member, _ in fields],
+            "offsets": [offset for _, _, offset in fields],
+            "itemsize": self.size,
+        },
+        align=True,
+    )
+    if dtype.alignment == self.alignment:
+        return dtype
+    # NumPy sees only the fields' alignments; unpickling is its way to set another one.
+    make, arguments, state = dtype.__reduce__()
+    dtype = make(*arguments)
+    dtype.__setstate__((*state[:6], self.alignment, *state[7:]))
+    return dtype
 
 
 cdef int check_layout(Type self) except -1:
@@ -278,8 +394,10 @@ def struct(spec, name=None):
     ----------
     spec : dtype, list or mapping
         A structured `numpy.dtype` whose layout is C's (``align=True``), or the members in order:
-        ``(name, type)`` pairs or ``{name: type}``. An array member is a NumPy subarray dtype,
-        such as ``np.dtype((np.float64, 3))``.
+        ``(name, type)`` pairs or ``{name: type}``. The type of an array member is a pair of the
+        items' type and their number or shape, such as ``("double", 3)``, or a NumPy subarray
+        dtype. A bit-field is ``(name, type, width)``; its type is an integer, bool or char, and
+        its name None for padding.
     name : str, optional
         What messages call it. The default spells the members.
 
@@ -290,13 +408,15 @@ def struct(spec, name=None):
     Raises
     ------
     TypeError
-        For anything that is no type, and for dtypes without a C counterpart.
+        For anything that is no type, for dtypes without a C counterpart, and for bit-fields of a
+        type that has none in C.
     ValueError
-        For no members, equal names, a dtype whose layout is not C's, and nesting without end.
+        For no members, equal names, a dtype whose layout is not C's, bit-fields wider than their
+        type, and nesting without end.
     OverflowError
         If the size does not fit NumPy's item size.
     NotImplementedError
-        For bit-fields, and layouts that libffi does not share.
+        For layouts that libffi does not share.
 
     Examples
     --------
@@ -307,6 +427,8 @@ def struct(spec, name=None):
     [('tag', 0), ('x', 8)]
     >>> ffi.struct(np.dtype([("tag", "S1"), ("x", "f8")], align=True)) == point
     True
+    >>> ffi.struct([("low", "uint", 3), (None, "uint", 4), ("high", "int", 9)]).bits
+    ((0, 3), (7, 9))
     """
     if PyArray_DescrCheck(spec):
         return struct_from_dtype("struct()", spec, name)
@@ -322,7 +444,7 @@ def union(spec, name=None):
     Parameters
     ----------
     spec : list or mapping
-        The members: ``(name, type)`` pairs or ``{name: type}``.
+        The members, as `struct` takes them.
     name : str, optional
         What messages call it. The default spells the members.
 
@@ -436,9 +558,52 @@ cdef Type from_dtype(dtype):
 
 
 cdef Type to_type(object value):
-    """The Type that a Type, dtype, NumPy scalar type or C type name stands for."""
+    """The Type that a Type, dtype, NumPy scalar type, C type name or array stands for."""
     found = resolve(value)
     return found if isinstance(found, Type) else from_dtype(found)
+
+
+cdef Type to_array(object value):
+    """The Type of ``(type, length)`` or ``(type, shape)``, whose type may be such a pair again."""
+    cdef list lengths = []
+    cdef Type item
+    while isinstance(value, tuple):
+        if len(value) != 2:
+            raise FFITypeError(
+                f"expected an array as a pair of type and length, got {shorten(value)}"
+            )
+        value, shape = value
+        lengths[:0] = to_shape(shape)
+        check_axes(len(lengths))
+    item = to_type(value)
+    if item.code == _types.VOID:
+        raise FFITypeError("void has no values")
+    check_axes(len(lengths) + <Py_ssize_t>item._dtype.ndim)
+    for length in reversed(lengths):
+        if length > MAX_SIZE // item.size:
+            raise FFIOverflowError(
+                f"{item.name}[{shorten(length)}] has more than {<Py_ssize_t>MAX_SIZE} bytes"
+            )
+        item = array_of(item, length, None)
+    return item
+
+
+cdef list to_shape(object shape):
+    cdef list lengths = []
+    for length in shape if isinstance(shape, (list, tuple)) else (shape,):
+        if not is_int(length):
+            raise FFITypeError(f"expected an int as an array's length, got {shorten(length)}")
+        length = PyNumber_Index(length)
+        if length < 1:
+            raise FFIValueError(f"a C array has at least one item, got length {shorten(length)}")
+        lengths.append(length)
+    return lengths
+
+
+cdef int check_axes(Py_ssize_t count) except -1:
+    if count > MAX_NDIM:
+        raise FFIValueError(f"expected an array of at most {<int>MAX_NDIM} axes, got {count}")
+    return 0
 
 
 cdef object to_dtype(object value):
@@ -449,6 +614,8 @@ cdef object to_dtype(object value):
 
 cdef object resolve(object value):
     # A Type or a dtype.
+    if isinstance(value, tuple):
+        return to_array(value)
     if isinstance(value, Type) or PyArray_DescrCheck(value):
         return value
     if isinstance(value, str):
@@ -460,7 +627,7 @@ cdef object resolve(object value):
         except (TypeError, ValueError, SyntaxError, DeprecationWarning):
             hint = "; a pointer to anything is 'pointer'" if value.endswith("*") else ""
             if "[" in value:
-                hint = "; an array is a dtype such as np.dtype((np.float64, 3))"
+                hint = "; an array is a pair of type and length, such as ('double', 3)"
             raise FFITypeError(
                 f"{shorten(value)} is neither a C type nor a NumPy dtype{hint}"
             ) from None
@@ -515,6 +682,8 @@ def _reduce(Type type):
         return _array, (type.item, type.length, type._dtype)
     if type.code == _types.STRUCT or type.code == _types.UNION:
         members = [(name, member) for name, member, _ in type.fields]
+        if type.declared is not None:
+            members = [member[:2 if member[2] is None else 3] for member in type.declared]
         return struct if type.code == _types.STRUCT else union, (members, type.name)
     return as_type, (type.name,)
 

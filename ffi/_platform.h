@@ -82,4 +82,13 @@ typedef char slot_mutex;
 #define MACHINE_IS_S390X 0
 #endif
 
+/* Unnamed bit-fields align a struct like its members on ARM and AArch64 ("without exception for
+   zero-sized or anonymous bit-fields", AAPCS64, Bit-fields), though not on Apple's, and nowhere
+   else.  The compiler knows. */
+struct platform_unnamed_bit_field {
+    char before;
+    int : 1;
+};
+#define UNNAMED_BIT_FIELDS_ALIGN (sizeof(struct platform_unnamed_bit_field) == sizeof(int))
+
 #endif

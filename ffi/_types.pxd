@@ -49,6 +49,7 @@ cdef class Type:
     cdef readonly Py_ssize_t size
     cdef readonly Py_ssize_t alignment
     cdef readonly tuple fields
+    cdef readonly tuple bits            # None without bit-fields
     cdef int code
     cdef Type item                      # of an array
     cdef Py_ssize_t length              # of an array
@@ -62,6 +63,10 @@ cdef class Type:
     cdef int depth                      # nesting of aggregates
     cdef Py_ssize_t leaves              # members of members, all counted
     cdef bint has_union                 # is one or has one among its members
+    cdef bint has_bits                  # has a bit-field, or one among its members has
+    # Of unnamed bit-fields: (bits from the start of the aggregate to it, its width).
+    cdef tuple padding
+    cdef tuple declared                 # (name, Type, width) of all members, if `bits` is a tuple
 
 
 cdef dict BY_SPELLING                   # the scalar types by their names, and as C spells them

@@ -54,7 +54,12 @@ cdef class Type:
     alignment : int
         Bytes.
     fields : tuple or None
-        ``(name, Type, offset)`` of each member of a struct or union.
+        ``(name, Type, offset)`` of each named member of a struct or union. For a bit-field the
+        offset is that of the storage unit, an aligned value of its declared type; the last one
+        may reach beyond the end of the struct where the type is larger than its alignment.
+    bits : tuple or None
+        For a struct or union with bit-fields, one item per field: None, or ``(shift, width)`` of a
+        bit-field, counted from the least significant bit of its storage unit.
 
     Examples
     --------
@@ -197,6 +202,7 @@ cdef Type new_type(int code, str name, Py_ssize_t size, Py_ssize_t alignment, dt
     self.alignment = alignment
     self._dtype = dtype
     self.leaves = 1
+    self.padding = ()
     return self
 
 
