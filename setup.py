@@ -16,6 +16,7 @@ Flags = tuple[list[str], list[str]]  # for compiling, for linking
 MODULES = [
     "_types",
     "_layouts",
+    "_direct",
     "_faults",
     "_buffers",
     "_marshal",
@@ -25,6 +26,9 @@ MODULES = [
     "_core",
     "_closure",
 ]
+
+# Each is empty on other machines than its own.
+ASSEMBLY = {"_direct": ["ffi/_direct_x86_64.S", "ffi/_direct_aarch64.S"]}
 
 DIRECTIVES = {
     "language_level": 3,
@@ -103,6 +107,7 @@ class BuildExt(build_ext):
             extension.extra_compile_args += cflags
             extension.extra_link_args += ldflags
 
+        self.compiler.src_extensions.append(".S")
         Options.warning_errors = WERROR
         # The C goes to the build folder: each Python, with its own NumPy, has its own.
         folder = Path(self.build_temp, "cython")
@@ -169,14 +174,14 @@ def output(*command: str) -> str:
     return "" if done.returncode else done.stdout
 
 
-HEADERS = [str(path) for pattern in ("*.h", "*.pxd") for path in Path("ffi").glob(pattern)]
+HEADERS = [str(path) for pattern in ("*.h", "*.pxd", "*.S") for path in Path("ffi").glob(pattern)]
 
 setup(
     cmdclass={"build_ext": BuildExt},
     ext_modules=[
         Extension(
             f"ffi.{name}",
-            [f"ffi/{name}.pyx"],
+            [f"ffi/{name}.pyx", *ASSEMBLY.get(name, [])],
             depends=["setup.py", *HEADERS],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             extra_compile_args=CFLAGS + WERROR_CFLAGS * WERROR,

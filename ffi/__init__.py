@@ -9,6 +9,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   libffi      libffi's declarations
 #   _types      what a type is; the scalar types
 #   _layouts    structs, unions, arrays; dtype <-> Type
+#   _direct     calls and closures without libffi
 #   _tables     the tables types, sizeof, alignof, abi
 #   _faults     what the platform's libffi gets wrong
 #   _buffers    borrowed buffers and addresses

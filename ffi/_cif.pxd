@@ -1,6 +1,7 @@
 # Call interfaces and packed arguments.
 
 from ffi cimport libffi
+from ffi._direct cimport direct_plan
 from ffi._types cimport Type
 
 
@@ -10,6 +11,9 @@ cdef enum:
 
 cdef class CIF:
     cdef libffi.ffi_cif cif
+    cdef bint is_described              # whether `cif` is; libffi does not know every type
+    cdef direct_plan *plan              # NULL where calls go through libffi,
+    cdef void *call_plan                # there by libffi's own plan if it has plans
     cdef libffi.ffi_type **ffi_types    # one per argument
     cdef size_t *offsets                # of the arguments in packed storage
     cdef size_t packed_size
@@ -34,6 +38,9 @@ cdef class Arguments:
 
 
 cdef int check_status(int status, object what) except -1
+
+# Whether libffi gets the signature right.
+cdef int check_libffi(CIF cif) except -1
 cdef int short_result(CIF cif, Py_ssize_t nbytes) except -1
 
 

@@ -21,6 +21,7 @@ from libc.stdlib cimport calloc, free
 
 from ffi cimport _marshal, _types
 from ffi._buffers cimport Borrowed, Keepers, borrow, examine, give_back, is_integer, settle
+from ffi._direct cimport make_plan
 from ffi._faults cimport check_faults
 from ffi._layouts cimport to_type
 from ffi._types cimport IS_BIG_ENDIAN, Type, shorten
@@ -29,6 +30,10 @@ cnp.import_array()
 
 cdef extern from "Python.h":
     object PyNumber_Index(object value)
+
+cdef extern from "_call_plan.h":
+    void *ffi_call_plan_alloc(libffi.ffi_cif *cif)
+    void ffi_call_plan_free(void *plan)
 
 cdef enum:
     # What a call copies to the C stack, which a thread may have little of.
@@ -73,6 +78,8 @@ cdef class CIF:
         The fixed arguments' types.
     variadic : tuple of Type or None
         The variadic arguments' types.
+    path : str
+        How calls and closures go: ``"direct"``, or ``"libffi"``.
 
     Raises
     ------
@@ -82,11 +89,13 @@ cdef class CIF:
     ValueError
         For an unknown ABI, and more than 1024 arguments or 65536 bytes of structs by value.
     NotImplementedError
-        For signatures that the platform's libffi gets wrong, unions among them.
+        For signatures that have to go through libffi and that the one in use gets wrong, those with
+        unions or bit-fields by value among them.
 
     Notes
     -----
-    A CIF is immutable, hashable and picklable, and exports its ``ffi_cif`` as a read-only buffer.
+    A CIF is immutable, hashable and picklable, and exports its ``ffi_cif`` as a read-only buffer,
+    where libffi can describe it: not with unions or bit-fields by value.
     Equal CIFs have equal types and ABIs. Any number of threads may use one.
     Making one is far dearer than calling with it: keep it.
 
@@ -112,10 +121,25 @@ cdef class CIF:
             raise located(exc, "CIF()") from None
 
     def __dealloc__(self):
+        if self.call_plan is not NULL:
+            ffi_call_plan_free(self.call_plan)
+        free(self.plan)
         free(self.ffi_types)
         free(self.offsets)
 
+    @property
+    def path(self):
+        """How calls and closures go: ``"direct"``, or ``"libffi"``.
+
+        Calls go direct in the default ABI of x86-64 and AArch64 on Linux and the BSDs, with up to
+        16384 bytes of arguments on the stack. The environment variable ``FFI_NO_DIRECT=1`` turns
+        that off, for debugging.
+        """
+        return "libffi" if self.plan is NULL else "direct"
+
     def __getbuffer__(self, Py_buffer *view, int flags):
+        if not self.is_described:
+            raise FFINotImplementedError(f"libffi has no description of {self!r}")
         PyBuffer_FillInfo(view, self, &self.cif, sizeof(self.cif), 1, flags)
 
     def __eq__(self, other):
@@ -245,7 +269,6 @@ cdef int prepare(CIF self, tuple types, object variadic) except -1:
     cdef Py_ssize_t i
     cdef size_t end = 0
     cdef Type atype
-    cdef libffi.ffi_status status
     self.abi = libffi.FFI_DEFAULT_ABI
     if types and is_integer(types[0]) and not isinstance(types[0], bool):
         self.abi = to_abi(PyNumber_Index(types[0]))
@@ -271,7 +294,6 @@ cdef int prepare(CIF self, tuple types, object variadic) except -1:
     self.nargs = len(self.arguments)
     self.key = (self.abi, self.rtype, self.atypes, self.variadic)
     self.hash = hash(self.key)
-    check_faults(self.abi, self.rtype, self.arguments)
 
     self.ffi_types = <libffi.ffi_type **>calloc(self.nargs + 1, sizeof(libffi.ffi_type *))
     self.offsets = <size_t *>calloc(self.nargs + 1, sizeof(size_t))
@@ -294,7 +316,45 @@ cdef int prepare(CIF self, tuple types, object variadic) except -1:
     # libffi widens integers to ffi_arg, and asks for that much storage whatever the result.
     self.result_size = max(self.rtype.size, <Py_ssize_t>sizeof(libffi.ffi_arg))
     self.result_alignment = max(self.rtype.alignment, <Py_ssize_t>sizeof(libffi.ffi_arg))
-    if variadic is None:
+    if self.abi == libffi.FFI_DEFAULT_ABI:
+        self.plan = make_plan(self.rtype, self.arguments)
+    if self.plan is NULL:
+        check_libffi(self)
+    prepare_libffi(self)
+    if self.plan is NULL:
+        self.call_plan = ffi_call_plan_alloc(&self.cif)
+    return 0
+
+
+cdef int check_libffi(CIF self) except -1:
+    cdef Py_ssize_t i
+    check_described(self.rtype, "argument 'rtype'")
+    for i in range(<Py_ssize_t>self.nargs):
+        check_described(
+            self.arguments[i],
+            f"argument type {i}" if i < len(self.atypes) else "argument 'variadic'",
+        )
+    return check_faults(self.abi, self.rtype, self.arguments)
+
+
+cdef int check_described(Type type, str where) except -1:
+    if type.ffi is NULL:
+        raise FFINotImplementedError(
+            f"{where}: libffi cannot pass {type.name} by value; pass its address as "
+            "ffi.types.pointer"
+        )
+    return 0
+
+
+cdef int prepare_libffi(CIF self) except -1:
+    cdef unsigned int i
+    cdef int status
+    for i in range(self.nargs):
+        if self.ffi_types[i] is NULL:
+            return 0
+    if self.rtype.ffi is NULL:
+        return 0
+    if self.variadic is None:
         status = libffi.ffi_prep_cif(
             &self.cif, <libffi.ffi_abi>self.abi, self.nargs, self.rtype.ffi, self.ffi_types
         )
@@ -304,6 +364,7 @@ cdef int prepare(CIF self, tuple types, object variadic) except -1:
             self.ffi_types,
         )
     check_status(status, repr(self))
+    self.is_described = True
     return 0
 
 
@@ -319,7 +380,6 @@ cdef Type to_rtype(object value):
         rtype = to_type(value)
         if rtype.code == _types.ARRAY:
             raise FFITypeError(f"C cannot return an array, got {rtype.name}")
-        check_by_value(rtype)
     except Error as exc:
         raise located(exc, "argument 'rtype'") from None
     return rtype
@@ -333,7 +393,6 @@ cdef Type to_atype(Py_ssize_t index, object value):
             raise FFITypeError("void is no argument; without arguments, give no types")
         if atype.code == _types.ARRAY:
             raise FFITypeError(f"C passes the address of {atype.name}; use ffi.types.pointer")
-        check_by_value(atype)
     except Error as exc:
         raise located(exc, f"argument type {index}") from None
     return atype
@@ -350,14 +409,6 @@ cdef Type to_promoted(Py_ssize_t index, object value):
     except Error as exc:
         raise located(exc, "argument 'variadic'") from None
     return atype
-
-
-cdef int check_by_value(Type type) except -1:
-    if type.ffi is NULL:
-        raise FFINotImplementedError(
-            f"libffi cannot pass {type.name} by value; pass its address as ffi.types.pointer"
-        )
-    return 0
 
 
 # --- packed arguments

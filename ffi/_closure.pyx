@@ -24,7 +24,8 @@ from libc.string cimport memcpy, memset
 
 from ffi cimport _types, libffi
 from ffi._buffers cimport CodePointer
-from ffi._cif cimport CIF, check_status, result_at
+from ffi._cif cimport CIF, check_libffi, check_status, result_at
+from ffi._direct cimport MAX_THUNKS, set_handler, take_thunk
 from ffi._types cimport describe, type_name
 
 cdef extern from "Python.h":
@@ -49,8 +50,8 @@ cdef enum:
 # The code of one closure. A slot is never freed: C may call it long after the Python object is
 # gone. It is used again, but only for an equal CIF, so that even then the arguments are sound.
 cdef struct Slot:
-    libffi.ffi_closure *closure
     void *code
+    libffi.ffi_closure *closure         # NULL where the code is a thunk
     PyObject *cif                       # owned
     PyObject *function                  # borrowed from the Closure; NULL when that is dead
     size_t result_size                  # bytes that C reads
@@ -173,13 +174,15 @@ cdef Slot *reuse(CIF cif) except? NULL:
     cdef Slot *slot
     cdef Slot *previous = NULL
     cdef Queue *queue = queue_of(cif)
-    if is_fork_of_sharer():
-        return NULL
+    cdef bint has_shared = is_fork_of_sharer()
     slot_lock(&quarantine)
     try:
         slot = queue.oldest
         while slot is not NULL and deaths - slot.died >= QUARANTINE:
-            if (<CIF>slot.cif).hash == cif.hash and (<CIF>slot.cif).key == cif.key:
+            if (
+                (<CIF>slot.cif).hash == cif.hash and (<CIF>slot.cif).key == cif.key
+                and (slot.closure is NULL or not has_shared)
+            ):
                 unlink(queue, previous, slot)
                 return slot
             previous = slot
@@ -221,29 +224,22 @@ cdef void retire(Slot *slot) noexcept:
 
 
 cdef Slot *new_slot(CIF cif) except NULL:
-    cdef Slot *slot
-    if is_fork_of_sharer():
-        raise FFINotImplementedError(
-            "this process was forked, and this libffi keeps closures in memory shared with its "
-            "parent; make closures before forking, or start the process with 'spawn'"
-        )
-    slot = <Slot *>calloc(1, sizeof(Slot))
+    cdef Slot *slot = <Slot *>calloc(1, sizeof(Slot))
     if slot is NULL:
         raise MemoryError
-    slot.closure = <libffi.ffi_closure *>libffi.ffi_closure_alloc(
-        sizeof(libffi.ffi_closure), &slot.code
-    )
-    if slot.closure is NULL:
-        free(slot)
-        raise MemoryError("libffi has no memory for closures")
-    try:
-        check_status(
-            libffi.ffi_prep_closure_loc(slot.closure, &cif.cif, enter, slot, slot.code), repr(cif)
-        )
-    except Error:
-        libffi.ffi_closure_free(slot.closure)
-        free(slot)
-        raise
+    if cif.plan is not NULL:
+        slot_lock(&quarantine)
+        slot.code = take_thunk(cif.plan, slot)
+        slot_unlock(&quarantine)
+    if slot.code is NULL:
+        try:
+            prepare_libffi(slot, cif)
+        except BaseException:
+            if slot.closure is not NULL:
+                libffi.ffi_closure_free(slot.closure)
+            free(slot)
+            raise
+        note_sharing(<size_t>slot.closure)
     Py_INCREF(cif)
     slot.cif = <PyObject *>cif
     if cif.rtype.code == _types.VOID:
@@ -252,8 +248,29 @@ cdef Slot *new_slot(CIF cif) except NULL:
         slot.result_size = max(sizeof(libffi.ffi_arg), <size_t>cif.rtype.size)
     else:
         slot.result_size = cif.rtype.size
-    note_sharing(<size_t>slot.closure)
     return slot
+
+
+cdef int prepare_libffi(Slot *slot, CIF cif) except -1:
+    if is_fork_of_sharer():
+        raise FFINotImplementedError(
+            "this process was forked, and this libffi keeps closures in memory shared with its "
+            "parent; make closures before forking, or start the process with 'spawn'"
+        )
+    if cif.plan is not NULL:
+        try:
+            check_libffi(cif)
+        except Error as exc:
+            raise located(exc, f"all code of {MAX_THUNKS} closures is in use, and") from None
+    slot.closure = <libffi.ffi_closure *>libffi.ffi_closure_alloc(
+        sizeof(libffi.ffi_closure), &slot.code
+    )
+    if slot.closure is NULL:
+        raise MemoryError("libffi has no memory for closures")
+    return check_status(
+        libffi.ffi_prep_closure_loc(slot.closure, &cif.cif, enter_libffi, slot, slot.code),
+        repr(cif),
+    )
 
 
 cdef bint is_fork_of_sharer() except -1:
@@ -337,7 +354,13 @@ cdef Lent lend(Py_ssize_t length, Py_ssize_t itemsize, bint readonly):
     return self
 
 
-cdef void enter(libffi.ffi_cif *_, void *rvalue, void **avalues, void *data) noexcept nogil:
+cdef void enter_libffi(
+    libffi.ffi_cif *_, void *rvalue, void **avalues, void *data
+) noexcept nogil:
+    enter(data, rvalue, avalues)
+
+
+cdef void enter(void *data, void *rvalue, void **avalues) noexcept nogil:
     cdef Slot *slot = <Slot *>data
     memset(rvalue, 0, slot.result_size)
     if interpreter_is_running():
@@ -421,3 +444,6 @@ cdef void widen(CIF cif, const char *result, char *rvalue) noexcept:
         unsigned_wide = 0
         memcpy(<char *>result_at(cif.rtype, <const char *>&unsigned_wide), result, cif.rtype.size)
         memcpy(rvalue, &unsigned_wide, sizeof(unsigned_wide))
+
+
+set_handler(enter)

@@ -22,6 +22,7 @@ from ffi._buffers cimport (
     borrow, check_alignment, examine, give_back, is_integer, is_number, to_address,
 )
 from ffi._cif cimport CIF, MAX_ARGUMENTS, Arguments, check_result_size
+from ffi._direct cimport call_direct
 from ffi._faults cimport READS_PAST_ARGUMENTS
 from ffi._types cimport Type, describe, shorten
 
@@ -43,6 +44,11 @@ cdef extern from "Python.h":
         int ml_flags
         const char *ml_doc
 
+cdef extern from "_call_plan.h":
+    void ffi_call_plan_invoke(
+        void *plan, void (*fn)() noexcept nogil, void *rvalue, void **avalues
+    ) nogil
+
 cdef enum:
     # Calls with up to so many arguments allocate nothing.
     STACK_POINTERS = 32
@@ -52,7 +58,11 @@ cdef enum:
 
 cdef inline void invoke(CIF cif, void *fn, void *rvalue, void **avalues) noexcept nogil:
     # libffi may overwrite `avalues`: it is the caller's private copy.
-    if READS_PAST_ARGUMENTS:
+    if cif.plan is not NULL:
+        call_direct(cif.plan, fn, rvalue, avalues)
+    elif cif.call_plan is not NULL:
+        ffi_call_plan_invoke(cif.call_plan, <void (*)() noexcept nogil>fn, rvalue, avalues)
+    elif READS_PAST_ARGUMENTS:
         invoke_padded(cif, fn, rvalue, avalues)
     else:
         libffi.ffi_call(&cif.cif, <void (*)() noexcept nogil>fn, rvalue, avalues)

@@ -193,6 +193,21 @@ int64_t after_eight(long a, long b, long c, long d, long e, long f, long g, long
 {
     return a + b + c + d + e + f + g + h + i + (int64_t)(s.items[0] + 2 * s.items[1]);
 }
+union number { int i; double d; };
+union number twice_number(int is_double, union number n)
+{
+    if (is_double)
+        n.d *= 2;
+    else
+        n.i *= 2;
+    return n;
+}
+struct bits { int low : 3; unsigned high : 29; unsigned char c; };
+struct bits next_bits(struct bits b)
+{
+    b.low++, b.high++, b.c++;
+    return b;
+}
 int64_t sum_three(struct three s) { return s.bytes[0] + s.bytes[1] + s.bytes[2]; }
 float sum_floats(struct floats s) { return s.x + s.y + s.z; }
 

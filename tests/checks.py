@@ -21,6 +21,9 @@ WIDE = ffi.struct([("items", np.dtype((np.int64, 5)))], "struct wide")
 THREE = ffi.struct([("bytes", np.dtype((np.uint8, 3)))], "struct three")
 MIXED = ffi.struct([("c", t.int8), ("d", t.double)], "struct mixed")
 
+# Whether calls and closures can do without libffi here.
+DIRECT = ffi.CIF("void").path == "direct"
+
 # Values of each type for which cases.c has echo_NAME and drive_NAME.
 VALUES = {
     **{f"int{n}": [-(2 ** (n - 1)), -1, 0, 2 ** (n - 1) - 1] for n in (8, 16, 32, 64)},

@@ -157,7 +157,7 @@ REFUSALS = {
     "view": (lambda: ffi.view(0, "int"), ValueError, r"^view\(\): argument 'address': NULL"),
     "string": (lambda: ffi.string(b"", -2), ValueError, r"^string\(\): argument 'maxlen': .* -2$"),
     "union by value": (
-        lambda: ffi.CIF("int", ffi.union({"i": "int"}, name="union u")),
+        lambda: ffi.CIF("int", ffi.union({"i": ("int", 9999)}, name="union u")),
         NotImplementedError,
         r"^CIF\(\): argument type 0: .*union u",
     ),

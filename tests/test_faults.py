@@ -7,19 +7,20 @@ import sys
 
 import numpy as np
 import pytest
-from checks import refused, run_python
+from checks import DIRECT, refused, run_python
 
 import ffi
 
 t = ffi.types
 WORD = ffi.sizeof.ffi_arg
 MACHINE = platform.machine()
+X86_64 = MACHINE in ("x86_64", "AMD64")
+AARCH64 = MACHINE in ("aarch64", "arm64")
 MIXED = ffi.struct([("c", t.int8), ("d", t.double)], "struct mixed")
 WIDE = ffi.struct([("items", np.dtype((np.int64, 5)))], "struct wide")
 SINGLE = ffi.struct([("value", t.longdouble)], "struct single")
 
-x86_64 = pytest.mark.skipif(MACHINE not in ("x86_64", "AMD64"), reason="a fault of x86-64")
-aarch64 = pytest.mark.skipif(MACHINE not in ("aarch64", "arm64"), reason="a fault of AArch64")
+x86_64 = pytest.mark.skipif(not X86_64, reason="a fault of x86-64")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory protections of Linux")
 
 
@@ -57,7 +58,8 @@ def test_register_lost_after_five_integers(symbol, name, rtype, atypes, values):
     if refuses(rtype, *atypes):
         with refused(NotImplementedError, match=r"struct mixed after five .*\(libffi issue 574"):
             ffi.CIF(rtype, *atypes)
-        assert MACHINE in ("x86_64", "AMD64")
+        assert X86_64
+        assert not DIRECT
     else:
         assert call(ffi.CIF(rtype, *atypes), symbol(name), *values) == EXPECTED[name]
 
@@ -131,22 +133,34 @@ def test_addresses_of_a_closure_are_of_the_callers_copy(symbol):
 
 NESTED_SINGLE = ffi.struct([("inner", SINGLE)], "struct nested_single")
 ARRAY_OF_ONE = ffi.struct([("items", np.dtype((np.longdouble, (1,))))], "struct array_of_one")
-REALLY_LONG = ffi.sizeof.longdouble > ffi.sizeof.double
 
 
-@x86_64
-@pytest.mark.skipif(not REALLY_LONG, reason="long double is double")
 @pytest.mark.parametrize("type", [SINGLE, NESTED_SINGLE, ARRAY_OF_ONE], ids=lambda s: s.name)
-def test_result_of_one_long_double_is_refused(type):
-    # Call and closure alike: both begin with a CIF.
-    with refused(NotImplementedError, match=rf"CIF\(\): libffi loses .* returns {type.name}"):
-        ffi.CIF(type, t.int)
+def test_result_of_one_long_double(symbol, type):
+    if refuses(type, t.int):
+        with refused(NotImplementedError, match=rf"CIF\(\): libffi loses .* returns {type.name}"):
+            ffi.CIF(type, t.int)
+        assert X86_64
+        assert not DIRECT
+    else:
+        cif = ffi.CIF(type, t.int)
+        # More often than there are x87 registers, should one be left on their stack.
+        for value in range(20):
+            assert call(cif, symbol("make_single"), value).tobytes()[:10] == raw(value)
+        closure = ffi.Closure(cif, lambda rvalue, _: ffi.write(type, rvalue, from_longdouble(type)))
+        for _ in range(20):
+            assert call(cif, closure, 0).tobytes()[:10] == raw(np.longdouble(1) / 3)
     assert ffi.CIF(t.void, type).atypes == (type,)
 
 
-@pytest.mark.skipif(MACHINE in ("x86_64", "AMD64"), reason="refused there")
-def test_result_of_one_long_double(symbol):
-    assert call(ffi.CIF(SINGLE, t.int), symbol("make_single"), 7).item() == (7,)
+def raw(value):
+    """Return the bytes of a long double that hold its value on x86."""
+    return np.longdouble(value).tobytes()[:10]
+
+
+def from_longdouble(type):
+    """Make a value of a struct of one long double."""
+    return np.array(np.longdouble(1) / 3).view(type.dtype)[()]
 
 
 def test_argument_of_one_long_double(symbol):
@@ -162,42 +176,54 @@ LONGDOUBLES = ffi.struct([("items", np.dtype((np.longdouble, 2)))], "struct long
 SPILLED = [*range(1, 10), ([10.0, 100.0],)]
 
 
-@aarch64
 def test_aligned_struct_on_the_stack(symbol):
     types = [t.int64, *[t.long] * 9, LONGDOUBLES]
     if refuses(*types):
         with refused(NotImplementedError, match="struct longdoubles"):
             ffi.CIF(*types)
+        assert AARCH64
+        assert not DIRECT
     else:
         assert call(ffi.CIF(*types), symbol("after_eight"), *SPILLED) == 45 + 210
-
-
-@pytest.mark.skipif(MACHINE in ("aarch64", "arm64"), reason="may be refused there")
-def test_aligned_struct_on_other_stacks(symbol):
-    cif = ffi.CIF(t.int64, *[t.long] * 9, LONGDOUBLES)
-    assert call(cif, symbol("after_eight"), *SPILLED) == 45 + 210
 
 
 # --- unions and bit-fields
 
 
-def test_unions_by_value_are_refused():
-    union = ffi.union([("i", t.int), ("d", t.double)], "union number")
-    holder = ffi.struct([("n", union), ("i", t.int)], "struct holder")
-    deeper = ffi.struct([("items", np.dtype([("h", t.int.dtype)], align=True)), ("h", holder)])
-    array = ffi.struct([("first", holder), ("second", holder)])
-    for type in (union, holder, deeper, array):
-        for types in ((type,), (t.int, type), (t.int, t.int, type)):
-            with refused(NotImplementedError, match=r"CIF\(\): .* by value; pass its address"):
+NUMBER = ffi.union([("i", t.int), ("d", t.double)], "union number")
+BITS = ffi.struct([("low", t.int, 3), ("high", t.uint, 29), ("c", t.uchar)], "struct bits")
+ODD = [
+    NUMBER,
+    ffi.struct([("n", NUMBER), ("i", t.int)], "struct holder"),
+    ffi.struct([("items", (NUMBER, 2))], "struct numbers"),
+    BITS,
+    ffi.union([("bits", BITS), ("f", t.float)], "union of_bits"),
+]
+
+
+@pytest.mark.parametrize("type", ODD, ids=lambda type: type.name)
+def test_unions_and_bit_fields_by_value(type):
+    for types in ((type,), (t.int, type), (t.int, t.int, type)):
+        if DIRECT:
+            assert ffi.CIF(*types).path == "direct"
+        else:
+            with refused(
+                NotImplementedError, match=r"CIF\(\): argument .* by value; pass its addr"
+            ):
                 ffi.CIF(*types)
-        with refused(NotImplementedError, match=r"CIF\(\): .* by value; pass its address"):
+    if not DIRECT:
+        with refused(NotImplementedError, match=r"CIF\(\): argument 'variadic': .* by value"):
             ffi.CIF(t.int, t.int, variadic=[type])
 
 
-def test_bit_fields_are_refused():
-    for make in (ffi.struct, ffi.union):
-        with refused(NotImplementedError, match="member 'low': bit-fields are not supported"):
-            make([("low", t.uint, 3), ("high", t.uint, 29)])
+needs_direct = pytest.mark.skipif(not DIRECT, reason="refused through libffi")
+
+
+@needs_direct
+@pytest.mark.parametrize(("member", "value"), [("i", -3), ("d", 0.25)])
+def test_union_by_value(symbol, member, value):
+    cif = ffi.CIF(NUMBER, t.int, NUMBER)
+    assert call(cif, symbol("twice_number"), member == "d", {member: value})[member] == 2 * value
 
 
 # --- bytes beyond an argument (libffi reads whole registers in places)
@@ -293,6 +319,7 @@ def body():
     except NotImplementedError as exc:
         assert isinstance(exc, ffi.Error) and "fork" in str(exc), exc
         assert "mdwe" in sys.argv or "late" in sys.argv
+        assert cif.path == "libffi"
 
 if "late" in sys.argv:
     first = ffi.Closure(cif, function(-1))

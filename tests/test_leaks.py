@@ -251,7 +251,7 @@ def test_cifs_and_types():
 
 
 def test_failing_cifs_and_types():
-    union = ffi.union([("i", t.int), ("f", t.float)])
+    union = ffi.union([("i", t.int), ("bytes", (t.byte, 20000))])
     inner = [("x", t.int), ("y", t.double)]
     failures = [
         failing(TypeError, lambda: ffi.CIF(t.int, t.int, int)),

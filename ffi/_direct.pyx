@@ -1,0 +1,232 @@
+"""Calls and closures without libffi, on the platforms whose calling convention is known here.
+
+A signature becomes a plan; what a plan is and how it is followed stands in C, in `_direct_plan.h`
+and `_direct.h`. This module tells C what types consist of.
+"""
+
+import os
+
+from ffi.errors import FFINotImplementedError
+
+from libc.stdint cimport int64_t, uint32_t
+from libc.stdlib cimport calloc, free
+
+from ffi cimport _types
+from ffi._types cimport Type
+
+cdef extern from "_direct.h":
+    enum:
+        DIRECT_THUNKS
+        DIRECT_LONGEST_SPLIT
+        DIRECT_IS_KNOWN_ABI
+        DIRECT_AARCH64
+
+    enum direct_code:
+        DIRECT_VOID
+        DIRECT_INT8
+        DIRECT_UINT8
+        DIRECT_INT16
+        DIRECT_UINT16
+        DIRECT_INT32
+        DIRECT_UINT32
+        DIRECT_WORD
+        DIRECT_FLOAT
+        DIRECT_DOUBLE
+        DIRECT_LONGDOUBLE
+        DIRECT_COMPLEX_LONGDOUBLE
+        DIRECT_AGGREGATE
+
+    ctypedef struct direct_leaf:
+        uint32_t offset
+        uint32_t size
+        direct_code code
+
+    ctypedef struct direct_type:
+        size_t size
+        size_t alignment
+        direct_code code
+        direct_leaf *leaves
+        size_t leaf_count
+
+    handler direct_handle
+    direct_plan *direct_plan_new(
+        const direct_type *result, const direct_type *arguments, size_t count, int *out_of_memory
+    )
+    bint direct_plans_agree(const direct_plan *one, const direct_plan *other)
+    void direct_call(const direct_plan *plan, void *fn, void *rvalue, void **avalues) nogil
+    void *direct_thunk(size_t index)
+    void direct_bind(size_t index, const direct_plan *plan, void *data)
+
+
+# For debugging: everything through libffi.
+cdef bint ENABLED = DIRECT_IS_KNOWN_ABI and os.environ.get("FFI_NO_DIRECT", "0") in ("", "0")
+
+MAX_THUNKS = DIRECT_THUNKS
+cdef Py_ssize_t thunks_taken = 0
+
+
+cdef direct_plan *make_plan(Type rtype, tuple arguments) except? NULL:
+    cdef direct_plan *plan
+    cdef direct_plan *other
+    cdef Type type
+    cdef bint has_bits = rtype.has_bits, same
+    if not ENABLED:
+        return NULL
+    plan = read_plan(rtype, arguments, GCC)
+    for type in arguments:
+        has_bits = has_bits or type.has_bits
+    if plan is not NULL and has_bits:
+        try:
+            other = read_plan(rtype, arguments, CLANG)
+        except BaseException:
+            free(plan)
+            raise
+        same = direct_plans_agree(plan, other)
+        free(other)
+        if not same:
+            free(plan)
+            raise FFINotImplementedError(
+                "compilers disagree on how a struct or union with unnamed bit-fields beside "
+                "floating-point members is passed by value"
+            )
+    return plan
+
+
+cdef direct_plan *read_plan(Type rtype, tuple arguments, Reading reading) except? NULL:
+    cdef direct_plan *plan = NULL
+    cdef Py_ssize_t i, count = len(arguments)
+    cdef int out_of_memory = False
+    cdef direct_type *types = <direct_type *>calloc(count + 1, sizeof(direct_type))
+    if types is NULL:
+        raise MemoryError
+    try:
+        describe(rtype, &types[count], reading)
+        for i in range(count):
+            describe(arguments[i], &types[i], reading)
+        plan = direct_plan_new(&types[count], types, count, &out_of_memory)
+        if out_of_memory:
+            raise MemoryError
+    finally:
+        for i in range(count + 1):
+            free(types[i].leaves)
+        free(types)
+    return plan
+
+
+cdef void call_direct(
+    const direct_plan *plan, void *fn, void *rvalue, void **avalues
+) noexcept nogil:
+    direct_call(plan, fn, rvalue, avalues)
+
+
+cdef void *take_thunk(const direct_plan *plan, void *data) noexcept:
+    global thunks_taken
+    if thunks_taken == MAX_THUNKS:
+        return NULL
+    direct_bind(thunks_taken, plan, data)
+    thunks_taken += 1
+    return direct_thunk(thunks_taken - 1)
+
+
+cdef void set_handler(handler function) noexcept:
+    global direct_handle
+    direct_handle = function
+
+
+# --- what a type consists of
+
+# Whether an unnamed bit-field, which holds nothing, counts as an integer member, is read from the
+# ABIs in two ways.
+cdef enum Reading:
+    GCC
+    CLANG
+
+
+cdef bint counts(Reading reading, Type type, int64_t width) noexcept:
+    if reading == GCC:
+        return width > 0 or type.code == _types.UNION
+    return DIRECT_AARCH64
+
+
+cdef int describe(Type type, direct_type *described, Reading reading) except -1:
+    cdef set leaves = set()
+    cdef Py_ssize_t i
+    described.size = type.size
+    described.alignment = type.alignment
+    described.code = <direct_code>code_of(type)
+    if type.code == _types.VOID or type.size > DIRECT_LONGEST_SPLIT:
+        return 0
+    add_leaves(leaves, type, 0, reading)
+    described.leaves = <direct_leaf *>calloc(len(leaves), sizeof(direct_leaf))
+    if described.leaves is NULL:
+        raise MemoryError
+    described.leaf_count = len(leaves)
+    for i, (offset, size, code) in enumerate(sorted(leaves)):
+        described.leaves[i].offset = offset
+        described.leaves[i].size = size
+        described.leaves[i].code = <direct_code><int>code
+    return 0
+
+
+cdef int code_of(Type type) noexcept:
+    cdef int code = type.code
+    if code == _types.VOID:
+        return DIRECT_VOID
+    if code == _types.COMPLEX_LONGDOUBLE:
+        return DIRECT_COMPLEX_LONGDOUBLE
+    if code > _types.COMPLEX_LONGDOUBLE or code >= _types.COMPLEX_FLOAT:
+        return DIRECT_AGGREGATE
+    if code == _types.LONGDOUBLE:
+        return DIRECT_LONGDOUBLE
+    if code == _types.DOUBLE:
+        return DIRECT_DOUBLE
+    if code == _types.FLOAT:
+        return DIRECT_FLOAT
+    if type.size == 8:
+        return DIRECT_WORD
+    if type.size == 4:
+        return DIRECT_INT32 if _types.is_signed(code) else DIRECT_UINT32
+    if type.size == 2:
+        return DIRECT_INT16 if _types.is_signed(code) else DIRECT_UINT16
+    return DIRECT_INT8 if _types.is_signed(code) else DIRECT_UINT8
+
+
+cdef int add_leaves(set leaves, Type type, Py_ssize_t offset, Reading reading) except -1:
+    cdef Py_ssize_t i
+    cdef Type member
+    if type.code == _types.STRUCT or type.code == _types.UNION:
+        for i, (_, member, start) in enumerate(type.fields):
+            if type.bits is not None and type.bits[i] is not None:
+                shift, width = type.bits[i]
+                add_bits(leaves, 8 * (offset + <Py_ssize_t>start) + <Py_ssize_t>shift, width)
+            else:
+                add_leaves(leaves, member, offset + <Py_ssize_t>start, reading)
+        for start, width in type.padding:
+            if counts(reading, type, width):
+                add_bits(leaves, 8 * offset + <Py_ssize_t>start, max(width, 1))
+    elif type.code == _types.ARRAY:
+        for i in range(type.length):
+            add_leaves(leaves, type.item, offset + i * type.item.size, reading)
+    elif type.code == _types.COMPLEX_FLOAT:
+        add_pair(leaves, DIRECT_FLOAT, type.size // 2, offset)
+    elif type.code == _types.COMPLEX_DOUBLE:
+        add_pair(leaves, DIRECT_DOUBLE, type.size // 2, offset)
+    elif type.code == _types.COMPLEX_LONGDOUBLE:
+        add_pair(leaves, DIRECT_LONGDOUBLE, type.size // 2, offset)
+    else:
+        leaves.add((offset, type.size, code_of(type)))
+    return 0
+
+
+cdef int add_pair(set leaves, int code, Py_ssize_t size, Py_ssize_t offset) except -1:
+    leaves.add((offset, size, code))
+    leaves.add((offset + size, size, code))
+    return 0
+
+
+cdef int add_bits(set leaves, Py_ssize_t start, Py_ssize_t width) except -1:
+    # As bytes; both ABIs count bits from the least significant one on.
+    cdef Py_ssize_t i
+    for i in range(start // 8, (start + width - 1) // 8 + 1):
+        leaves.add((i, 1, <int>DIRECT_UINT8))
+    return 0
