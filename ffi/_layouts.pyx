@@ -141,6 +141,8 @@ cdef Type array_of(Type item, Py_ssize_t length, dtype):
     self.has_bits = item.has_bits
     check_nesting(self)
     set_key(self, (<int>_types.ARRAY, length, item))
+    if item.has_bits:
+        self.value = array_of(item.value, length, None)
     if item.ffi is not NULL:
         describe_array(self, item, length)
     return self
@@ -315,6 +317,8 @@ cdef Type aggregate(int code, str where, list members, name):
             self.bits, self.padding,
         ),
     )
+    if has_bits:
+        self.value = value_struct(self, where)
     if describable:
         elements = new_elements(len(fields))
         for i in range(len(fields)):
@@ -361,6 +365,20 @@ cdef object memory_dtype(Type self):
     dtype = make(*arguments)
     dtype.__setstate__((*state[:6], self.alignment, *state[7:]))
     return dtype
+
+
+cdef Type value_struct(Type self, str where):
+    # Side by side, the members of a union too.
+    cdef list members = []
+    cdef Type member
+    for i, (name, member, _) in enumerate(self.fields):
+        if self.bits is not None and self.bits[i] is not None:
+            if member.code == _types.CHAR:
+                member = BY_SPELLING["int8" if _types.is_signed(_types.CHAR) else "uint8"]
+        elif member.has_bits:
+            member = member.value
+        members.append((name, member, None))
+    return aggregate(_types.STRUCT, where, members, f"the value of {self.name}")
 
 
 cdef int check_layout(Type self) except -1:
@@ -414,7 +432,7 @@ def struct(spec, name=None):
         For no members, equal names, a dtype whose layout is not C's, bit-fields wider than their
         type, and nesting without end.
     OverflowError
-        If the size does not fit NumPy's item size.
+        If the size, or that of a record of all members, does not fit NumPy's item size.
     NotImplementedError
         For layouts that libffi does not share.
 
@@ -437,9 +455,6 @@ def struct(spec, name=None):
 
 def union(spec, name=None):
     """Make a union type.
-
-    libffi has no unions: the type serves `read`, `write`, `view` and pointers, and a `CIF` refuses
-    it by value.
 
     Parameters
     ----------
@@ -573,7 +588,7 @@ cdef Type to_array(object value):
                 f"expected an array as a pair of type and length, got {shorten(value)}"
             )
         value, shape = value
-        lengths[:0] = to_shape(shape)
+        lengths += to_shape(shape)
         check_axes(len(lengths))
     item = to_type(value)
     if item.code == _types.VOID:

@@ -13,12 +13,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.complex cimport PyComplex_Check, PyComplex_FromDoubles
 from cpython.exc cimport PyErr_Clear, PyErr_Occurred
 from cpython.object cimport PyObject, PyObject_TypeCheck, PyTypeObject
+from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
 from libc.stdint cimport uintptr_t
-from libc.string cimport memset
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memset
 
 from ffi._buffers cimport Descr, Keepers, is_integer, store_address
-from ffi._types cimport describe, shorten
+from ffi._types cimport IS_BIG_ENDIAN, describe, shorten
 
 cnp.import_array()
 
@@ -50,6 +52,8 @@ cdef extern from "numpy/arrayobject.h":
     PyTypeObject PyCFloatArrType_Type
     PyTypeObject PyCLongDoubleArrType_Type
     PyTypeObject PyVoidArrType_Type
+    # It takes a reference of the descriptor.
+    cnp.ndarray PyArray_Empty(int ndim, cnp.npy_intp *dims, Descr *descr, int fortran)
     # NumPy's own declaration takes no NULL as base.
     object new_numpy_scalar "PyArray_Scalar"(void *data, Descr *descr, PyObject *base)
 
@@ -282,7 +286,11 @@ cdef int store_complex_longdouble(char *data, object value) except -1:
 cdef void copy_longdouble(char *data, const long double *value) noexcept:
     # An x87 value has ten bytes; those after it are zeros, not what the stack held.
     memset(data, 0, sizeof(long double))
-    memcpy(data, value, 10 if LDBL_MANT_DIG == 64 else sizeof(long double))
+    memcpy(data, value, longdouble_bytes())
+
+
+cdef size_t longdouble_bytes() noexcept:
+    return 10 if LDBL_MANT_DIG == 64 else sizeof(long double)
 
 
 # --- the rest of load and store
@@ -307,12 +315,26 @@ cdef object load_other(Type type, const char *data):
         return PyComplex_FromDoubles(c16[0], c16[1])
     if code == _types.VOID:
         raise FFITypeError("void has no values")
-    if code == _types.ARRAY:
-        array = np.empty((), type._dtype)
-        memcpy(cnp.PyArray_DATA(array), data, type.size)
-        return array
+    if code == _types.STRUCT or code == _types.UNION or code == _types.ARRAY:
+        return load_aggregate(type, data)
     # NumPy copies the bytes, aligned or not.
     return new_numpy_scalar(<void *>data, <Descr *>type._dtype, NULL)
+
+
+cdef object load_aggregate(Type type, const char *data):
+    cdef cnp.ndarray array
+    dtype = (type.value if type.has_bits else type)._dtype
+    Py_INCREF(dtype)
+    array = PyArray_Empty(0, NULL, <Descr *>dtype, 0)
+    if type.has_bits:
+        memset(cnp.PyArray_DATA(array), 0, type.value.size)
+        copy_to_value(type, data, cnp.PyArray_BYTES(array))
+    else:
+        memcpy(cnp.PyArray_DATA(array), data, type.size)
+    if type.code == _types.ARRAY:
+        return array
+    # A record that lies in an array; one with bytes of its own loses what is assigned to fields.
+    return cnp.PyArray_ToScalar(cnp.PyArray_DATA(array), array)
 
 
 cdef int store_other(Type type, char *data, object value, Keepers keepers) except -1:
@@ -344,6 +366,7 @@ cdef int store_other(Type type, char *data, object value, Keepers keepers) excep
 
 cdef int store_aggregate(Type type, char *data, object value, Keepers keepers) except -1:
     """Write a struct, union or array; what fails half-way leaves `data` partly written."""
+    cdef Py_ssize_t i
     if isinstance(value, (np.void, np.ndarray)):
         return store_same_dtype(type, data, value)
     memset(data, 0, type.size)
@@ -361,22 +384,41 @@ cdef int store_aggregate(Type type, char *data, object value, Keepers keepers) e
     items = tuple(value)
     if len(items) != len(type.fields):
         raise FFIValueError(f"expected {len(type.fields)} members of {type.name}, got {len(items)}")
-    for (name, member, offset), item in zip(type.fields, items):
-        store_member(member, data + <Py_ssize_t>offset, item, name, keepers)
+    for i in range(len(type.fields)):
+        store_field(type, i, data, items[i], keepers)
     return 0
 
 
 cdef int store_same_dtype(Type type, char *data, object value) except -1:
-    base, shape = type._dtype.subdtype or (type._dtype, ())
-    # A plain copy: subclasses may say anything about themselves.
-    copy = np.array(value, order="C")
-    if copy.dtype != base or copy.shape != shape:
+    # A plain array: subclasses may say anything about themselves.
+    array = np.asarray(value)
+    if has_dtype_of(array, type):
+        copy = copy_bytes(array)
+        memcpy(data, cnp.PyArray_DATA(copy), type.size)
+    elif type.has_bits and has_dtype_of(array, type.value):
+        copy = copy_bytes(array)
+        memset(data, 0, type.size)
+        store_with_bits(type, data, cnp.PyArray_BYTES(copy))
+    else:
+        base, shape = base_and_shape(type.value if type.has_bits else type)
         raise FFITypeError(
             f"expected dtype {base} of shape {shape} for {type.name}, "
-            f"got dtype {copy.dtype} of shape {copy.shape}"
+            f"got dtype {array.dtype} of shape {array.shape}"
         )
-    memcpy(data, cnp.PyArray_DATA(copy), type.size)
     return 0
+
+
+cdef bint has_dtype_of(object array, Type type) except -1:
+    return (array.dtype, array.shape) == base_and_shape(type)
+
+
+cdef tuple base_and_shape(Type type):
+    return type._dtype.subdtype or (type._dtype, ())
+
+
+cdef object copy_bytes(object array):
+    # As bytes without fields: of a record NumPy copies the fields and leaves out what is between.
+    return np.array(array.view(np.dtype((np.void, array.itemsize))), order="C")
 
 
 cdef int store_items(Type type, char *data, object value, Keepers keepers) except -1:
@@ -396,11 +438,15 @@ cdef int store_items(Type type, char *data, object value, Keepers keepers) excep
     if len(items) != type.length:
         raise FFIValueError(f"expected {type.length} items for {type.name}, got {len(items)}")
     for i in range(type.length):
-        store_member(type.item, data + i * type.item.size, items[i], i, keepers)
+        try:
+            store(type.item, data + i * type.item.size, items[i], keepers)
+        except Error as exc:
+            raise located(exc, f"item {i}") from None
     return 0
 
 
 cdef int store_named(Type type, char *data, dict value, Keepers keepers) except -1:
+    cdef Py_ssize_t i
     cdef set names = {name for name, _, _ in type.fields}
     cdef list unknown
     unknown = [name for name in value if name not in names]
@@ -413,21 +459,196 @@ cdef int store_named(Type type, char *data, dict value, Keepers keepers) except 
         missing = [name for name, _, _ in type.fields if name not in value]
         if missing:
             raise FFIValueError(f"expected a value for member {missing[0]!r} of {type.name}")
-    for name, member, offset in type.fields:
+    for i in range(len(type.fields)):
+        name = type.fields[i][0]
         if name in value:
-            store_member(member, data + <Py_ssize_t>offset, value[name], name, keepers)
+            store_field(type, i, data, value[name], keepers)
     return 0
 
 
-cdef int store_member(
-    Type type, char *data, object value, object name, Keepers keepers
+cdef int store_field(
+    Type type, Py_ssize_t index, char *data, object value, Keepers keepers
 ) except -1:
+    """Write a member of the struct or union at `data`."""
+    cdef Type member
+    name, member, offset = type.fields[index]
+    data += <Py_ssize_t>offset
     try:
-        store(type, data, value, keepers)
+        if type.bits is None or type.bits[index] is None:
+            store(member, data, value, keepers)
+        else:
+            shift, width = type.bits[index]
+            store_bits(member, shift, width, data, value)
     except Error as exc:
-        where = f"member {name!r}" if isinstance(name, str) else f"item {name}"
-        raise located(exc, where) from None
+        raise located(exc, f"member {name!r}") from None
     return 0
+
+
+# --- bit-fields
+
+cdef struct BitSpan:
+    # The bytes of a storage unit that hold a bit-field, and where in their value it is. The rest
+    # of the unit may belong to other members, or lie beyond the end of the struct.
+    int first
+    int count
+    int shift
+    uint64_t mask
+
+
+cdef BitSpan find_bits(Type type, int shift, int width) noexcept:
+    cdef BitSpan span
+    cdef int size = type.size
+    cdef int low = shift // 8, high = (shift + width - 1) // 8
+    span.first = size - 1 - high if IS_BIG_ENDIAN else low
+    span.count = high - low + 1
+    span.shift = shift % 8
+    span.mask = <uint64_t>-1 >> (64 - width)
+    return span
+
+
+cdef uint64_t get_bytes(const char *data, int count) noexcept:
+    cdef uint64_t value = 0
+    cdef int i
+    for i in range(count):
+        value = value << 8 | <unsigned char>data[i if IS_BIG_ENDIAN else count - 1 - i]
+    return value
+
+
+cdef void set_bytes(char *data, int count, uint64_t value) noexcept:
+    cdef int i
+    for i in range(count):
+        data[count - 1 - i if IS_BIG_ENDIAN else i] = <char>(value >> 8 * i & 0xFF)
+
+
+cdef object load_bits(Type type, int shift, int width, const char *data):
+    """Read a bit-field from its storage unit, as a number."""
+    cdef BitSpan span = find_bits(type, shift, width)
+    cdef uint64_t value = get_bytes(data + span.first, span.count) >> span.shift & span.mask
+    if type.code == _types.BOOL:
+        return value != 0
+    if _types.is_signed(type.code) and value > span.mask >> 1:
+        return <int64_t>(value | ~span.mask)
+    return value
+
+
+cdef int store_bits(Type type, int shift, int width, char *data, object value) except -1:
+    """Write a bit-field and no other bit of its storage unit."""
+    cdef BitSpan span = find_bits(type, shift, width)
+    cdef uint64_t others
+    cdef object number, low, high
+    cdef char flag
+    if type.code == _types.BOOL:
+        store_bool(&flag, value)
+        number = flag
+    else:
+        number = to_index(type.code, value)
+        low, high = 0, span.mask
+        if _types.is_signed(type.code):
+            high >>= 1
+            low = -high - 1
+        if not low <= number <= high:
+            raise FFIOverflowError(
+                f"expected {_NAMES[type.code]} of {width} bits in [{low}, {high}], "
+                f"got {shorten(number)}"
+            )
+    others = get_bytes(data + span.first, span.count) & ~(span.mask << span.shift)
+    set_bytes(
+        data + span.first, span.count, others | <uint64_t>(number & span.mask) << span.shift
+    )
+    return 0
+
+
+cdef int copy_to_value(Type type, const char *data, char *value) except -1:
+    """Write what `data` holds as a value of `type.value`."""
+    cdef Py_ssize_t i
+    cdef Type member, target
+    if not type.has_bits:
+        memcpy(value, data, type.size)
+        return 0
+    if type.code == _types.ARRAY:
+        for i in range(type.length):
+            copy_to_value(type.item, data + i * type.item.size, value + i * type.item.value.size)
+        return 0
+    for i in range(len(type.fields)):
+        _, member, offset = type.fields[i]
+        _, target, start = type.value.fields[i]
+        if type.bits is None or type.bits[i] is None:
+            copy_to_value(member, data + <Py_ssize_t>offset, value + <Py_ssize_t>start)
+        else:
+            shift, width = type.bits[i]
+            number = load_bits(member, shift, width, data + <Py_ssize_t>offset)
+            store(target, value + <Py_ssize_t>start, number, None)
+    return 0
+
+
+cdef int store_with_bits(Type type, char *data, const char *value) except -1:
+    """Write a value of `type.value`; bits between its members stay as they are."""
+    cdef Py_ssize_t i
+    cdef Type member, target
+    cdef char *again
+    if not type.has_bits:
+        memcpy(data, value, type.size)
+        return 0
+    if type.code == _types.ARRAY:
+        for i in range(type.length):
+            try:
+                store_with_bits(
+                    type.item, data + i * type.item.size, value + i * type.item.value.size
+                )
+            except Error as exc:
+                raise located(exc, f"item {i}") from None
+        return 0
+    for i in range(len(type.fields)):
+        name, member, offset = type.fields[i]
+        _, target, start = type.value.fields[i]
+        try:
+            if type.bits is None or type.bits[i] is None:
+                store_with_bits(member, data + <Py_ssize_t>offset, value + <Py_ssize_t>start)
+            else:
+                shift, width = type.bits[i]
+                number = load(target, value + <Py_ssize_t>start)
+                store_bits(member, shift, width, data + <Py_ssize_t>offset, number)
+        except Error as exc:
+            raise located(exc, f"member {name!r}") from None
+    if type.code == _types.UNION:
+        # Each member has overwritten those before it, rightly if they are the same bytes.
+        again = <char *>calloc(1, type.value.size)
+        if again is NULL:
+            raise MemoryError
+        try:
+            copy_to_value(type, data, again)
+            if not same_value(type.value, value, again):
+                raise FFIValueError(
+                    f"the members of {type.name} do not share their bytes; use a dict of one member"
+                )
+        finally:
+            free(again)
+    return 0
+
+
+cdef bint same_value(Type type, const char *left, const char *right) noexcept:
+    """Whether two values are the same, whatever lies between their members."""
+    cdef Py_ssize_t i, start
+    if type.code == _types.ARRAY:
+        for i in range(type.length):
+            start = i * type.item.size
+            if not same_value(type.item, left + start, right + start):
+                return False
+        return True
+    if type.fields is not None:
+        for _, member, offset in type.fields:
+            if not same_value(member, left + <Py_ssize_t>offset, right + <Py_ssize_t>offset):
+                return False
+        return True
+    if type.code == _types.COMPLEX_LONGDOUBLE:
+        start = sizeof(long double)
+        return (
+            memcmp(left, right, longdouble_bytes()) == 0
+            and memcmp(left + start, right + start, longdouble_bytes()) == 0
+        )
+    return memcmp(
+        left, right, longdouble_bytes() if type.code == _types.LONGDOUBLE else type.size
+    ) == 0
 
 
 # --- byte order

@@ -125,6 +125,10 @@ cdef int check_swap(Type type) except -1:
         raise FFINotImplementedError(
             f"{type.name} has no byte order: a union's bytes have several meanings"
         )
+    if type.has_bits:
+        raise FFINotImplementedError(
+            f"{type.name} has no byte order: bit-fields lie elsewhere in the other one"
+        )
     return 0
 
 

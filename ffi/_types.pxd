@@ -67,6 +67,8 @@ cdef class Type:
     # Of unnamed bit-fields: (bits from the start of the aggregate to it, its width).
     cdef tuple padding
     cdef tuple declared                 # (name, Type, width) of all members, if `bits` is a tuple
+    # If `has_bits`, what Python gets: a struct of all members, bit-fields as whole integers.
+    cdef Type value
 
 
 cdef dict BY_SPELLING                   # the scalar types by their names, and as C spells them

@@ -226,6 +226,13 @@ def test_union_by_value(symbol, member, value):
     assert call(cif, symbol("twice_number"), member == "d", {member: value})[member] == 2 * value
 
 
+@needs_direct
+def test_bit_fields_by_value(symbol):
+    cif = ffi.CIF(BITS, BITS)
+    result = call(cif, symbol("next_bits"), (-4, 2**29 - 2, 255))
+    assert (result["low"], result["high"], result["c"]) == (-3, 2**29 - 1, 0)
+
+
 # --- bytes beyond an argument (libffi reads whole registers in places)
 
 GUARDED = """

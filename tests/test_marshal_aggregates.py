@@ -95,6 +95,7 @@ def test_read_is_a_copy():
     assert array.any()
     record["y"] = array[0] = 9
     assert not any(storage)
+    assert (record["y"], array[0]) == (9, 9)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import copyreg
 import ctypes
 import itertools
 import pickle
+import sys
 from collections import OrderedDict
 from types import MappingProxyType
 
@@ -21,12 +22,20 @@ t = ffi.types
 OTHER_ORDER = np.dtype(np.int32).newbyteorder("S")
 POINT = ffi.struct([("x", "double"), ("y", "double")], name="point")
 NUMBER = ffi.union([("i", "int"), ("d", "double")], name="number")
+BITS = ffi.struct(
+    [("a", "uint", 3), (None, "ushort", 0), ("c", "char"), (None, "int", 5), ("b", "bool", 1)],
+    name="bits",
+)
 ALL = [
     *t.values(),
     POINT,
     NUMBER,
     ffi.struct({"p": POINT, "a": np.dtype((POINT.dtype, (2, 3))), "s": np.dtype("S16")}),
     ffi.struct({"n": NUMBER, "c": "char", "b": "bool", "q": "pointer", "l": "longdouble"}),
+    BITS,
+    ffi.struct({"b": (BITS, (2, 3)), "u": ffi.union([("x", "longlong", 40), (None, "int", 0)])}),
+    ffi.struct({"a": (BITS, 5)}).fields[0][1],
+    ffi.struct([("x", "int"), (None, "int", 0)]),
     ffi.struct({"a": np.dtype((np.int8, (33,)))}).fields[0][1],
 ]
 
@@ -95,6 +104,8 @@ def test_names():
     )
     nested = ffi.struct({"u": ffi.union({"i": "int"}), "p": POINT})
     assert nested.name == "struct { union {...} u; point p; }"
+    bits = [("a", "uint", 3), (None, "longlong", 0), ("b", BITS)]
+    assert ffi.struct(bits).name == "struct { uint a:3; longlong :0; bits b; }"
     assert repr(POINT) == f"<ffi.Type point: {POINT.size} bytes, alignment {POINT.alignment}>"
 
 
@@ -150,6 +161,110 @@ def test_equality_of_aggregates():
     assert ffi.struct({"c": np.dtype("S3")}) != ffi.struct({"c": np.dtype(("u1", 3))})
 
 
+def test_equality_of_bit_fields():
+    assert ffi.struct([("x", "uint", 3), ("y", "uint32", 4)]) == ffi.struct(
+        [("a", "uint32", 3), ("b", "uint", 4)]
+    )
+    different = [
+        ffi.struct([("x", "uint", 3), ("y", "uint", 4)]),
+        ffi.struct([("x", "uint", 4), ("y", "uint", 3)]),
+        ffi.struct([("x", "uint", 3), (None, "uint", 4)]),
+        ffi.struct([("x", "uint", 3), (None, "uint", 1), ("y", "uint", 4)]),
+        ffi.struct([("x", "uint", 3), ("y", "int", 4)]),
+        ffi.struct([("x", "uint")]),
+        ffi.struct([("x", "uint", 32)]),
+        ffi.struct([("x", "uint"), (None, "uint", 0)]),
+        ffi.struct([("x", "uint"), (None, "uchar", 0)]),
+        ffi.union([("x", "uint", 3), ("y", "uint", 4)]),
+        ffi.struct([("x", ffi.struct([("x", "uint", 3)]))]),
+        ffi.struct([("x", ffi.struct([("x", "uint", 4)]))]),
+    ]
+    # Where nothing follows it, what an unnamed bit-field of no bits is of makes no difference.
+    same = {(7, 8), (8, 7)}
+    for (i, a), (j, b) in itertools.product(enumerate(different), repeat=2):
+        assert (a == b) is (i == j or (i, j) in same), (a, b)
+        assert (hash(a) == hash(b)) or a != b
+
+
+# --- bit-fields and arrays
+
+
+def test_bits():
+    assert BITS.bits == ((0, 3), None, (5, 1)) or sys.byteorder == "big"
+    assert [name for name, _, _ in BITS.fields] == ["a", "c", "b"]
+    assert all(c_type.bits is None for c_type in (t.int, t.void, POINT, NUMBER, ALL[-1]))
+    # Its own members only.
+    assert ffi.struct({"b": BITS}).bits is None
+    assert ffi.struct([("x", "int"), (None, "int", 0)]).bits == (None,)
+    for width in (3, np.int8(3), np.uint64(3)):
+        assert ffi.struct([("x", "int", width)]).bits[0][1] == 3
+
+
+def test_dtype_of_bit_fields():
+    assert BITS.dtype.names == ("c",)
+    only = ffi.struct([("x", "int", 3), ("y", "longlong", 8)])
+    for c_type in (BITS, only, ffi.union([("x", "short", 3)]), ffi.struct({"a": (only, 3)})):
+        dtype = c_type.dtype
+        assert (dtype.itemsize, dtype.alignment) == (c_type.size, c_type.alignment)
+        assert dtype.isalignedstruct
+        loaded = pickle.loads(pickle.dumps(dtype))
+        assert (loaded, loaded.itemsize, loaded.alignment) == (dtype, c_type.size, c_type.alignment)
+    assert only.dtype.names == ()
+    with refused(ValueError, match="at least one member"):
+        ffi.struct(only.dtype)
+    # NumPy aligns it as C does.
+    outer = np.dtype([("c", "i1"), ("b", only.dtype)], align=True)
+    assert outer.fields["b"][1] == only.alignment
+
+
+@pytest.mark.parametrize(
+    ("pair", "dtype"),
+    [
+        (("int", 3), (np.intc, 3)),
+        ((np.float64, (3,)), (np.float64, 3)),
+        ((t.short, [2, 3]), (np.short, (2, 3))),
+        (((t.short, 3), 2), (np.short, (2, 3))),
+        ((np.dtype((np.short, (3, 4))), np.int8(2)), (np.short, (2, 3, 4))),
+        (((("short", 5), (3, 4)), 2), (np.short, (2, 3, 4, 5))),
+        (("char", 3), ("S1", 3)),
+        ((POINT, 1), (POINT.dtype, (1,))),
+        ((POINT.dtype, (2, 2)), (POINT.dtype, (2, 2))),
+        (("int", ()), (np.intc, ())),
+    ],
+    ids=str,
+)
+def test_arrays_of_types(pair, dtype):
+    dtype = np.dtype(dtype)
+    c_type = ffi.struct([("m", pair)])
+    assert c_type == ffi.struct({"m": pair}) == ffi.struct([("m", dtype)])
+    assert c_type.dtype == np.dtype([("m", dtype)], align=True)
+    assert ffi.sizeof(pair) == dtype.itemsize
+    assert ffi.alignof(pair) == dtype.base.alignment
+    assert ffi.read(pair, bytes(dtype.itemsize)).shape == dtype.shape if dtype.shape else True
+    assert ffi.view(ffi.addressof(c_type), pair).shape == dtype.shape
+
+
+def test_arrays_of_what_dtypes_cannot_say():
+    c_type = ffi.struct({"b": (BITS, (2, 3)), "u": (NUMBER, 2)})
+    (_, bits, _), (_, union, _) = c_type.fields
+    assert (bits.name, union.name) == ("bits[2][3]", "number[2]")
+    assert (bits.size, union.size) == (6 * BITS.size, 2 * NUMBER.size)
+    assert bits.dtype.shape == (2, 3)
+    assert c_type != ffi.struct({"b": (BITS, (3, 2)), "u": (NUMBER, 2)})
+    with refused(TypeError, match=r"argument type 0: C passes the address of int\[3\]"):
+        ffi.CIF("void", ("int", 3))
+
+
+def test_pairs_without_end():
+    pair = "int"
+    for _ in range(10**5):
+        pair = (pair, 1)
+    with refused(ValueError, match="at most 32 axes"):
+        ffi.sizeof(pair)
+    with refused(ValueError, match="at most 32 axes"):
+        ffi.sizeof((np.dtype((np.int8, (1,) * 31)), (1, 1)))
+
+
 @pytest.mark.parametrize("other", [None, 4, "int", np.int32, ctypes.c_int, object()])
 def test_equality_with_others(other):
     assert t.int != other
@@ -172,6 +287,7 @@ def test_copies(c_type):
             c_type.alignment,
         )
         assert (loaded.dtype, loaded.fields) == (c_type.dtype, c_type.fields)
+        assert loaded.bits == c_type.bits
         assert (loaded is c_type) is (c_type.name in t)
 
 
@@ -186,7 +302,9 @@ def test_pickle_into_another_process(tmp_path):
     assert run_python(code, path) == f"{[c_type.size for c_type in ALL]}\n"
 
 
-@pytest.mark.parametrize("name", ["name", "size", "alignment", "dtype", "address", "fields", "new"])
+@pytest.mark.parametrize(
+    "name", ["name", "size", "alignment", "dtype", "address", "fields", "bits", "new"]
+)
 def test_immutable(name):
     with pytest.raises(AttributeError, match=name):
         setattr(POINT, name, 3)
@@ -214,10 +332,12 @@ def test_buffer(c_type):
     assert ffi.read_pointer(storage) == c_type.address
 
 
-@pytest.mark.parametrize("c_type", [NUMBER, ffi.struct({"n": NUMBER})], ids=repr)
+@pytest.mark.parametrize(
+    "c_type", [NUMBER, BITS, ffi.struct({"n": NUMBER}), ffi.struct({"b": (BITS, 2)})], ids=repr
+)
 def test_no_buffer(c_type):
     for function in (memoryview, ffi.addressof, lambda c_type: c_type.address):
-        with refused(NotImplementedError, match="no description of .*number"):
+        with refused(NotImplementedError, match="no description of .*(number|bits)"):
             function(c_type)
 
 
@@ -242,6 +362,7 @@ BUILDERS = pytest.mark.parametrize("build", [ffi.struct, ffi.union])
         (np.int32(3), "got .*3"),
         (np.zeros(2), "got array"),
         (["int"], "got "),
+        (("int", 3, 4), r"a pair of type and length, got \('int', 3, 4\)"),
         (ctypes.c_int, "got <class 'ctypes.c_int'>"),
         (ctypes.c_int(3), "got c_int"),
         (cffi.FFI().typeof("int"), "got <ctype 'int'>"),
