@@ -35,18 +35,20 @@ cdef extern from "_direct.h":
         DIRECT_LONGDOUBLE
         DIRECT_COMPLEX_LONGDOUBLE
         DIRECT_AGGREGATE
+        DIRECT_BEGIN
+        DIRECT_END
 
-    ctypedef struct direct_leaf:
+    ctypedef struct direct_part:
+        direct_code code
         uint32_t offset
         uint32_t size
-        direct_code code
 
     ctypedef struct direct_type:
         size_t size
         size_t alignment
         direct_code code
-        direct_leaf *leaves
-        size_t leaf_count
+        direct_part *parts
+        size_t part_count
 
     handler direct_handle
     direct_plan *direct_plan_new(
@@ -108,7 +110,7 @@ cdef direct_plan *read_plan(Type rtype, tuple arguments, Reading reading) except
             raise MemoryError
     finally:
         for i in range(count + 1):
-            free(types[i].leaves)
+            free(types[i].parts)
         free(types)
     return plan
 
@@ -149,22 +151,22 @@ cdef bint counts(Reading reading, Type type, int64_t width) noexcept:
 
 
 cdef int describe(Type type, direct_type *described, Reading reading) except -1:
-    cdef set leaves = set()
+    cdef list parts = []
     cdef Py_ssize_t i
     described.size = type.size
     described.alignment = type.alignment
     described.code = <direct_code>code_of(type)
-    if type.code == _types.VOID or type.size > DIRECT_LONGEST_SPLIT:
-        return 0
-    add_leaves(leaves, type, 0, reading)
-    described.leaves = <direct_leaf *>calloc(len(leaves), sizeof(direct_leaf))
-    if described.leaves is NULL:
+    if type.code != _types.VOID and type.size <= DIRECT_LONGEST_SPLIT:
+        add_parts(parts, type, 0, reading)
+    parts.append((<int>DIRECT_END, 0, 0))
+    described.parts = <direct_part *>calloc(len(parts), sizeof(direct_part))
+    if described.parts is NULL:
         raise MemoryError
-    described.leaf_count = len(leaves)
-    for i, (offset, size, code) in enumerate(sorted(leaves)):
-        described.leaves[i].offset = offset
-        described.leaves[i].size = size
-        described.leaves[i].code = <direct_code><int>code
+    described.part_count = len(parts)
+    for i, (code, offset, size) in enumerate(parts):
+        described.parts[i].code = <direct_code><int>code
+        described.parts[i].offset = offset
+        described.parts[i].size = size
     return 0
 
 
@@ -191,42 +193,57 @@ cdef int code_of(Type type) noexcept:
     return DIRECT_INT8 if _types.is_signed(code) else DIRECT_UINT8
 
 
-cdef int add_leaves(set leaves, Type type, Py_ssize_t offset, Reading reading) except -1:
+cdef int add_parts(list parts, Type type, Py_ssize_t offset, Reading reading) except -1:
     cdef Py_ssize_t i
-    cdef Type member
     if type.code == _types.STRUCT or type.code == _types.UNION:
-        for i, (_, member, start) in enumerate(type.fields):
-            if type.bits is not None and type.bits[i] is not None:
-                shift, width = type.bits[i]
-                add_bits(leaves, 8 * (offset + <Py_ssize_t>start) + <Py_ssize_t>shift, width)
-            else:
-                add_leaves(leaves, member, offset + <Py_ssize_t>start, reading)
-        for start, width in type.padding:
-            if counts(reading, type, width):
-                add_bits(leaves, 8 * offset + <Py_ssize_t>start, max(width, 1))
+        parts.append((<int>DIRECT_BEGIN, 0, 0))
+        add_members(parts, type, offset, reading)
+        parts.append((<int>DIRECT_END, 0, 0))
     elif type.code == _types.ARRAY:
         for i in range(type.length):
-            add_leaves(leaves, type.item, offset + i * type.item.size, reading)
+            add_parts(parts, type.item, offset + i * type.item.size, reading)
     elif type.code == _types.COMPLEX_FLOAT:
-        add_pair(leaves, DIRECT_FLOAT, type.size // 2, offset)
+        add_pair(parts, DIRECT_FLOAT, offset, type.size // 2)
     elif type.code == _types.COMPLEX_DOUBLE:
-        add_pair(leaves, DIRECT_DOUBLE, type.size // 2, offset)
+        add_pair(parts, DIRECT_DOUBLE, offset, type.size // 2)
     elif type.code == _types.COMPLEX_LONGDOUBLE:
-        add_pair(leaves, DIRECT_LONGDOUBLE, type.size // 2, offset)
+        add_pair(parts, DIRECT_LONGDOUBLE, offset, type.size // 2)
     else:
-        leaves.add((offset, type.size, code_of(type)))
+        parts.append((code_of(type), offset, type.size))
     return 0
 
 
-cdef int add_pair(set leaves, int code, Py_ssize_t size, Py_ssize_t offset) except -1:
-    leaves.add((offset, size, code))
-    leaves.add((offset + size, size, code))
+cdef int add_members(list parts, Type type, Py_ssize_t offset, Reading reading) except -1:
+    cdef Type member
+    if type.bits is None:
+        for _, member, start in type.fields:
+            add_parts(parts, member, offset + <Py_ssize_t>start, reading)
+        return 0
+    named, unnamed = iter(zip(type.fields, type.bits)), iter(type.padding)
+    for name, member, _ in type.declared:
+        if name is None:
+            start, width = next(unnamed)
+            if counts(reading, type, width):
+                add_bits(parts, 8 * offset + <Py_ssize_t>start, max(width, 1))
+            continue
+        (_, _, start), bits = next(named)
+        if bits is None:
+            add_parts(parts, member, offset + <Py_ssize_t>start, reading)
+        else:
+            shift, width = bits
+            add_bits(parts, 8 * (offset + <Py_ssize_t>start) + <Py_ssize_t>shift, width)
     return 0
 
 
-cdef int add_bits(set leaves, Py_ssize_t start, Py_ssize_t width) except -1:
+cdef int add_pair(list parts, int code, Py_ssize_t offset, Py_ssize_t size) except -1:
+    parts.append((code, offset, size))
+    parts.append((code, offset + size, size))
+    return 0
+
+
+cdef int add_bits(list parts, Py_ssize_t start, Py_ssize_t width) except -1:
     # As bytes; both ABIs count bits from the least significant one on.
     cdef Py_ssize_t i
     for i in range(start // 8, (start + width - 1) // 8 + 1):
-        leaves.add((i, 1, <int>DIRECT_UINT8))
+        parts.append((<int>DIRECT_UINT8, i, 1))
     return 0

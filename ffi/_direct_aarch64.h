@@ -11,37 +11,42 @@ enum { DIRECT_MAX_MOVES = 4 /* of one argument: one for each member of a homogen
 enum { DIRECT_REGISTERS = 8 /* of each kind */ };
 
 /* The number of members of a Homogeneous Floating-point Aggregate, which a floating-point number is
-   for this purpose too; 0 for anything else.  Members of a union that overlap count once. */
-static size_t direct_count_members(const direct_type *type)
+   for this purpose too, and how each moves; 0 for anything else.  Members of a union that overlap
+   count once. */
+static size_t direct_count_members(const direct_type *type, enum direct_kind *kind)
 {
-    size_t size, members, distinct = 0;
-    if (type->leaf_count == 0 || type->size > DIRECT_LONGEST_SPLIT)
-        return 0;
-    size = type->leaves[0].size;
-    members = type->size / size;
-    if (members > 4)
-        return 0;
-    for (size_t i = 0; i < type->leaf_count; i++) {
-        const direct_leaf *leaf = &type->leaves[i];
-        if (leaf->code < DIRECT_FLOAT || leaf->code != type->leaves[0].code)
+    const direct_part *first = NULL, *end = type->parts + type->part_count;
+    size_t members = 0, distinct = 0;
+    for (const direct_part *part = type->parts; part < end; part++) {
+        if (part->code == DIRECT_BEGIN || part->code == DIRECT_END)
+            continue;
+        if (first == NULL) {
+            first = part;
+            members = type->size / part->size;
+        }
+        if (part->code < DIRECT_FLOAT || part->code != first->code || members > 4)
             return 0;
-        distinct |= (size_t)1 << leaf->offset / size;
+        distinct |= (size_t)1 << part->offset / part->size;
     }
-    /* Padding is no member. */
-    return distinct == ((size_t)1 << members) - 1 ? members : 0;
+    /* Padding is no member, and what is too large for registers has no parts. */
+    if (first == NULL || distinct != ((size_t)1 << members) - 1)
+        return 0;
+    *kind = direct_kind_of(first->code, first->size);
+    return members;
 }
 
 static void direct_pass(direct_builder *builder, size_t argument, const direct_type *type)
 {
     direct_plan *plan = builder->plan;
-    size_t members = direct_count_members(type), words = (type->size + 7) / 8;
+    enum direct_kind kind;
+    size_t members = direct_count_members(type, &kind), words = (type->size + 7) / 8;
     if (members) {
         if (builder->vectors + members <= DIRECT_REGISTERS) { /* C.1, C.2 */
             size_t size = type->size / members;
             plan->flags |= size > 8 ? DIRECT_HAS_VECTORS | DIRECT_HAS_QUADS : DIRECT_HAS_VECTORS;
             for (size_t i = 0; i < members; i++)
                 direct_add(builder, argument, DIRECT_VECTORS + 16 * builder->vectors++, i * size, size,
-                           direct_kind_of(type->leaves[0].code, size));
+                           kind);
         } else { /* C.3 to C.6 */
             builder->vectors = DIRECT_REGISTERS;
             direct_add_stacked(builder, argument, type);
@@ -77,14 +82,14 @@ static void direct_pass(direct_builder *builder, size_t argument, const direct_t
 static void direct_begin(direct_builder *builder, const direct_type *type)
 {
     direct_plan *plan = builder->plan;
-    size_t members = direct_count_members(type);
+    enum direct_kind kind;
+    size_t members = direct_count_members(type, &kind);
     if (type->code == DIRECT_VOID)
         return;
     if (members) {
         size_t size = type->size / members;
         for (size_t i = 0; i < members; i++)
-            direct_add_result(plan, DIRECT_VRESULTS + 16 * i, i * size, size,
-                              direct_kind_of(type->leaves[0].code, size));
+            direct_add_result(plan, DIRECT_VRESULTS + 16 * i, i * size, size, kind);
     } else if (type->size > 16) {
         plan->result_address = DIRECT_X8;
     } else {

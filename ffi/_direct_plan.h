@@ -32,26 +32,29 @@ enum direct_code {
     DIRECT_DOUBLE,
     DIRECT_LONGDOUBLE,
     DIRECT_COMPLEX_LONGDOUBLE,
-    DIRECT_AGGREGATE /* structs and unions; the other complex types are passed as if they were such */
+    DIRECT_AGGREGATE, /* structs and unions; the other complex types are passed as if they were such */
+    /* Before and after the members of a struct or union inside a value. */
+    DIRECT_BEGIN,
+    DIRECT_END
 };
 
-/* A scalar somewhere in a value. */
+/* A scalar in a value, where members of a union overlap; or a mark. */
 typedef struct {
+    enum direct_code code;
     uint32_t offset;
     uint32_t size;
-    enum direct_code code;
-} direct_leaf;
+} direct_part;
 
 enum { DIRECT_LONGEST_SPLIT = 64 /* bytes: the longest value that is taken apart */ };
 
-/* `leaves` are the scalars that a value consists of, in any order and each once; where members of a
-   union overlap, so do they.  A value of more than DIRECT_LONGEST_SPLIT bytes may have none. */
+/* `parts` are what a value consists of, as declared, and DIRECT_END; of a value of more than
+   DIRECT_LONGEST_SPLIT bytes, just that. */
 typedef struct {
     size_t size;
     size_t alignment;
     enum direct_code code;
-    direct_leaf *leaves;
-    size_t leaf_count;
+    direct_part *parts;
+    size_t part_count;
 } direct_type;
 
 /* --- plans */

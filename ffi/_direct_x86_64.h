@@ -18,7 +18,7 @@ enum direct_class {
 
 enum { DIRECT_INTEGER_REGISTERS = 6, DIRECT_VECTOR_REGISTERS = 8 };
 
-/* "Classification", step 4: the class of an eightbyte that two scalars share. */
+/* "Classification", step 4: the class of an eightbyte that two members share. */
 static enum direct_class direct_merge(enum direct_class one, enum direct_class other)
 {
     if (one == other || other == DIRECT_NO_CLASS)
@@ -33,39 +33,52 @@ static enum direct_class direct_merge(enum direct_class one, enum direct_class o
     return DIRECT_MEMORY;
 }
 
-static int direct_in_memory(enum direct_class classes[2])
+/* "Classification", steps 3 and 4: the classes of the eightbytes of one scalar. */
+static void direct_classify_scalar(const direct_part *part, enum direct_class classes[2])
 {
-    classes[0] = classes[1] = DIRECT_MEMORY;
-    return 1;
+    size_t eightbyte = part->offset / 8;
+    if (part->offset % part->size) {
+        classes[0] = classes[1] = DIRECT_MEMORY;
+    } else if (part->code == DIRECT_LONGDOUBLE) {
+        classes[0] = DIRECT_CLASS_X87;
+        classes[1] = DIRECT_CLASS_X87UP;
+    } else if (part->code == DIRECT_FLOAT || part->code == DIRECT_DOUBLE) {
+        classes[eightbyte] = DIRECT_SSE;
+    } else {
+        classes[eightbyte] = DIRECT_INTEGER;
+    }
 }
 
-/* "Classification": give each eightbyte of a value its class; return whether all are MEMORY. */
-static int direct_classify(const direct_type *type, enum direct_class classes[2])
+/* Members are classified recursively and merged one after the other: the order matters.  Returns
+   what comes after them. */
+static const direct_part *direct_classify_members(const direct_part *part, enum direct_class classes[2])
 {
     classes[0] = classes[1] = DIRECT_NO_CLASS;
-    /* Step 1, without vector types: beyond two eightbytes only memory is left. */
-    if (type->size > 16)
-        return direct_in_memory(classes);
-    for (size_t i = 0; i < type->leaf_count; i++) {
-        const direct_leaf *leaf = &type->leaves[i];
-        size_t eightbyte = leaf->offset / 8;
-        if (leaf->offset % leaf->size)
-            return direct_in_memory(classes);
-        if (leaf->code == DIRECT_LONGDOUBLE) {
-            classes[0] = direct_merge(classes[0], DIRECT_CLASS_X87);
-            classes[1] = direct_merge(classes[1], DIRECT_CLASS_X87UP);
-        } else if (leaf->code == DIRECT_FLOAT || leaf->code == DIRECT_DOUBLE) {
-            classes[eightbyte] = direct_merge(classes[eightbyte], DIRECT_SSE);
-        } else {
-            classes[eightbyte] = direct_merge(classes[eightbyte], DIRECT_INTEGER);
-        }
+    while (part->code != DIRECT_END) {
+        enum direct_class member[2] = {DIRECT_NO_CLASS, DIRECT_NO_CLASS};
+        if (part->code == DIRECT_BEGIN)
+            part = direct_classify_members(part + 1, member);
+        else
+            direct_classify_scalar(part++, member);
+        classes[0] = direct_merge(classes[0], member[0]);
+        classes[1] = direct_merge(classes[1], member[1]);
     }
     /* Step 5, the post merger cleanup. */
-    if (classes[0] == DIRECT_MEMORY || classes[1] == DIRECT_MEMORY)
-        return direct_in_memory(classes);
-    if (classes[1] == DIRECT_CLASS_X87UP && classes[0] != DIRECT_CLASS_X87)
-        return direct_in_memory(classes);
-    return 0;
+    if (classes[0] == DIRECT_MEMORY || classes[1] == DIRECT_MEMORY ||
+        (classes[1] == DIRECT_CLASS_X87UP && classes[0] != DIRECT_CLASS_X87))
+        classes[0] = classes[1] = DIRECT_MEMORY;
+    return part + 1;
+}
+
+/* Give each eightbyte of a value its class; return whether it is in memory. */
+static int direct_classify(const direct_type *type, enum direct_class classes[2])
+{
+    /* Step 1, without vector types: beyond two eightbytes only memory is left. */
+    if (type->size > 16)
+        classes[0] = classes[1] = DIRECT_MEMORY;
+    else
+        direct_classify_members(type->parts, classes);
+    return classes[0] == DIRECT_MEMORY;
 }
 
 /* "Passing": X87 and X87UP go to memory; so does a value whose eightbytes do not all find registers,
