@@ -7,7 +7,8 @@ random value, how C writes that value, how it lies in memory, and how to compare
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,8 +23,17 @@ class Leaf(NamedTuple):
 
     path: str
     offset: int
-    type: Scalar
+    type: Scalar | BitField
     value: Any
+    shift: int = 0
+
+    def load(self, raw: bytes) -> Any:
+        """Return what stands for the scalar in the bytes of the whole value."""
+        return self.type.load(raw[self.offset :], self.shift)
+
+    def store(self, storage: np.ndarray) -> None:
+        """Write the scalar's value into the bytes of the whole value."""
+        self.type.store(storage[self.offset :], self.shift, self.value)
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,15 @@ class Scalar:
     def decode(self, raw: bytes) -> Any:
         """Return the value that stands at the start of raw bytes."""
         return np.frombuffer(raw, self.dtype, 1)[0].item()
+
+    def load(self, raw: bytes, shift: int) -> Any:
+        """Return the value that stands at the start of raw bytes."""
+        return self.decode(raw)
+
+    def store(self, storage: np.ndarray, shift: int, value: Any) -> None:
+        """Write a value to the start of an array of bytes."""
+        raw = np.frombuffer(self.encode(value), np.uint8)
+        storage[: raw.size] = raw
 
     def same(self, left: Any, right: Any) -> bool:
         """Tell whether two values are the same C value."""
@@ -206,6 +225,73 @@ class Complex(Scalar):
 
 
 @dataclass(frozen=True)
+class BitField:
+    """A bit-field; without a name it is padding. Plain char's are numbers."""
+
+    type: Integer | Boolean | Character
+    width: int
+    named: bool = True
+
+    @property
+    def name(self) -> str:
+        """The declared type's name."""
+        return self.type.name
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The declared type's dtype."""
+        return self.type.dtype
+
+    @property
+    def signed(self) -> bool:
+        """Whether there are negative values."""
+        return CHAR_IS_SIGNED if self.type is CHAR else self.dtype.kind == "i"
+
+    def declare(self, name: str) -> str:
+        """Declare a member in C."""
+        return f"{self.type.c_name} {name if self.named else ''}:{self.width}"
+
+    def types(self, offset: int = 0) -> Iterator[tuple[int, BitField]]:
+        """List the offsets and types of the scalars."""
+        yield offset, self
+
+    def load(self, raw: bytes, shift: int) -> Any:
+        """Return the value from the storage unit at the start of raw bytes."""
+        # A unit may reach beyond the end of the value.
+        size = self.dtype.itemsize
+        unit = int.from_bytes(raw[:size].ljust(size, b"\0"), sys.byteorder)
+        value = unit >> shift & (1 << self.width) - 1
+        if self.type is BOOL:
+            return bool(value)
+        return value - (1 << self.width) * (self.signed and value >> self.width - 1)
+
+    def store(self, storage: np.ndarray, shift: int, value: Any) -> None:
+        """Write a value into the storage unit at the start of an array of bytes."""
+        size = self.dtype.itemsize
+        unit = int.from_bytes(storage[:size].tobytes().ljust(size, b"\0"), sys.byteorder)
+        mask = (1 << self.width) - 1
+        unit = unit & ~(mask << shift) | (int(value) & mask) << shift
+        raw = np.frombuffer(unit.to_bytes(size, sys.byteorder), np.uint8)
+        storage[:size] = raw[: storage.size]
+
+    def same(self, left: Any, right: Any) -> bool:
+        """Tell whether two values are the same C value."""
+        return type(left) is type(right) and left == right
+
+    def random(self, rng: random.Random) -> Any:
+        """Draw a value; extremes are drawn often."""
+        if self.type is BOOL:
+            return rng.random() < 0.5
+        low = -(1 << self.width - 1) if self.signed else 0
+        high = low + (1 << self.width) - 1
+        return rng.choice([low, high, 0, rng.randint(low, high), rng.randint(low, high)])
+
+    def literal(self, value: Any) -> str:
+        """Write a value as a C expression."""
+        return Integer.literal(self.type, int(value))
+
+
+@dataclass(frozen=True)
 class Array:
     """An array member of a struct."""
 
@@ -218,9 +304,11 @@ class Array:
         return np.dtype((self.element.dtype, (self.length,)))
 
     @property
-    def ffi_type(self) -> np.dtype:
-        """The subarray dtype that stands for the array in ffi.struct."""
+    def ffi_type(self) -> Any:
+        """What stands for the array in ffi.struct: a subarray dtype where one says it all."""
         element = self.element.ffi_type
+        if has_bits_or_union(self.element):
+            return element, self.length
         return np.dtype((getattr(element, "dtype", element), (self.length,)))
 
     def declare(self, name: str) -> str:
@@ -249,55 +337,92 @@ class Array:
 
 @dataclass(frozen=True)
 class Struct:
-    """A struct with members m0, m1, ...; spelling says how ffi.struct is told."""
+    """A struct with members m0, m1, ...; spelling says how ffi.struct is told.
+
+    A value is a tuple of the values of the members that have a name.
+    """
 
     tag: str
-    members: tuple[Scalar | Array | Struct, ...]
+    members: tuple[Scalar | BitField | Array | Struct, ...]
     spelling: str = "list"
+    keyword = "struct"
     promoted = True
 
     @property
     def c_name(self) -> str:
         """The type's name in C."""
-        return f"struct {self.tag}"
+        return f"{self.keyword} {self.tag}"
+
+    @cached_property
+    def named(self) -> dict[str, Scalar | BitField | Array | Struct]:
+        """The members that have a name."""
+        return {
+            f"m{i}": member
+            for i, member in enumerate(self.members)
+            if not isinstance(member, BitField) or member.named
+        }
 
     @cached_property
     def dtype(self) -> np.dtype:
-        """The layout as NumPy computes it."""
-        return np.dtype([(f"m{i}", m.dtype) for i, m in enumerate(self.members)], align=True)
+        """The layout as NumPy computes it; of bit-fields and unions it computes none."""
+        if has_bits_or_union(self):
+            return self.ffi_type.dtype
+        return np.dtype([(name, m.dtype) for name, m in self.named.items()], align=True)
 
     @cached_property
-    def offsets(self) -> list[int]:
-        """The members' offsets."""
-        fields: Any = self.dtype.fields
-        return [fields[f"m{i}"][1] for i in range(len(self.members))]
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Offset of each named member, and shift in its storage unit; bit-fields' as ffi says."""
+        if not has_bits_or_union(self):
+            fields: Any = self.dtype.fields
+            return {name: (fields[name][1], 0) for name in self.named}
+        bits = self.ffi_type.bits or [None] * len(self.named)
+        return {
+            name: (offset, place[0] if place else 0)
+            for (name, _, offset), place in zip(self.ffi_type.fields, bits, strict=True)
+        }
 
     @cached_property
     def ffi_type(self) -> Any:
         """The Type under test."""
-        spec: Any = [(f"m{i}", m.ffi_type) for i, m in enumerate(self.members)]
+        spec: Any = []
+        for i, member in enumerate(self.members):
+            if isinstance(member, BitField):
+                name = f"m{i}" if member.named else None
+                spec.append((name, member.type.ffi_type, member.width))
+            else:
+                spec.append((f"m{i}", member.ffi_type))
         if self.spelling == "mapping":
             spec = dict(spec)
         elif self.spelling == "dtype":
             spec = np.dtype([(name, getattr(t, "dtype", t)) for name, t in spec], align=True)
-        return ffi.struct(spec, name=self.tag)
+        return getattr(ffi, self.keyword)(spec, name=self.tag)
 
     def declare(self, name: str) -> str:
         """Declare a variable of this type in C."""
         return f"{self.c_name} {name}"
 
     def definition(self) -> str:
-        """Define this struct in C, and an array that holds its layout."""
+        """Define this type in C, and constants that hold its layout."""
         members = "".join(f" {m.declare(f'm{i}')};" for i, m in enumerate(self.members))
-        offsets = "".join(f", offsetof({self.c_name}, m{i})" for i in range(len(self.members)))
+        offsets = "".join(
+            f", offsetof({self.c_name}, {name})"
+            for name, member in self.named.items()
+            if not isinstance(member, BitField)
+        )
+        ones = "".join(
+            f"const {self.c_name} ones_{self.tag}_{name} = "
+            f"{{.{name} = {1 if member.type is BOOL else -1}}};\n"
+            for name, member in self.named.items()
+            if isinstance(member, BitField)
+        )
         return (
             f"{self.c_name} {{{members} }};\n"
             f"const size_t layout_{self.tag}[] = "
-            f"{{sizeof({self.c_name}), _Alignof({self.c_name}){offsets}}};\n"
+            f"{{sizeof({self.c_name}), _Alignof({self.c_name}){offsets}}};\n{ones}"
         )
 
     def structs(self) -> Iterator[Struct]:
-        """List the structs that this one needs, innermost first, and itself."""
+        """List the structs and unions that this one needs, innermost first, and itself."""
         for member in self.members:
             while isinstance(member, Array):
                 member = member.element
@@ -305,28 +430,96 @@ class Struct:
                 yield from member.structs()
         yield self
 
-    def types(self, offset: int = 0) -> Iterator[tuple[int, Scalar]]:
+    def types(self, offset: int = 0) -> Iterator[tuple[int, Scalar | BitField]]:
         """List the offsets and types of the scalars."""
-        for i, member in enumerate(self.members):
-            yield from member.types(offset + self.offsets[i])
+        for name, member in self.named.items():
+            yield from member.types(offset + self.places[name][0])
 
-    def leaves(self, value: Sequence[Any], path: str = "", offset: int = 0) -> Iterator[Leaf]:
+    def items(self, value: Any) -> dict[str, Any]:
+        """Return the members' values by name."""
+        return dict(zip(self.named, value, strict=True))
+
+    def leaves(self, value: Any, path: str = "", offset: int = 0) -> Iterator[Leaf]:
         """List the scalars of a value."""
-        for i, (member, item) in enumerate(zip(self.members, value, strict=True)):
-            at = offset + self.offsets[i]
-            yield from member.leaves(item, f"{path}.m{i}", at)
+        for name, item in self.items(value).items():
+            member, (start, shift) = self.named[name], self.places[name]
+            at = offset + start
+            if isinstance(member, BitField):
+                yield Leaf(f"{path}.{name}", at, member, item, shift)
+            else:
+                yield from member.leaves(item, f"{path}.{name}", at)
 
-    def random(self, rng: random.Random) -> tuple[Any, ...]:
+    def random(self, rng: random.Random) -> Any:
         """Draw a value."""
-        return tuple(member.random(rng) for member in self.members)
+        return tuple(member.random(rng) for member in self.named.values())
 
-    def literal(self, value: Sequence[Any]) -> str:
+    def literal(self, value: Any) -> str:
         """Write a value as a C compound literal."""
-        members = ", ".join(m.literal(v) for m, v in zip(self.members, value, strict=True))
-        return f"({self.c_name}){{{members}}}"
+        members = [
+            f".{name} = {self.named[name].literal(v)}" for name, v in self.items(value).items()
+        ]
+        return f"({self.c_name}){{{', '.join(members)}}}"
+
+
+class Union(Struct):
+    """A union with members m0, m1, ...
+
+    A value is a dict of one member, the one that counts; what it shares its bytes with does not.
+    """
+
+    keyword = "union"
+
+    def items(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return the values that count by name."""
+        return value
+
+    def random(self, rng: random.Random) -> dict[str, Any]:
+        """Draw a member and a value of it."""
+        name = rng.choice(list(self.named))
+        return {name: self.named[name].random(rng)}
 
 
 CType = Scalar | Array | Struct
+
+
+def has_bits_or_union(ctype: CType | BitField) -> bool:
+    """Tell whether a type is or contains what NumPy has no layout of."""
+    if isinstance(ctype, Array):
+        return has_bits_or_union(ctype.element)
+    if isinstance(ctype, Struct):
+        return isinstance(ctype, Union) or any(map(has_bits_or_union, ctype.members))
+    return isinstance(ctype, BitField)
+
+
+def layout_problems(ctype: Struct, constant: Callable[[str, Any, int], np.ndarray]) -> list[str]:
+    """Compare a layout with C's constants, which ``constant(name, dtype, count)`` views."""
+    found = []
+    under_test = ctype.ffi_type
+    bits = under_test.bits or [None] * len(under_test.fields)
+    members = dict(zip([name for name, _, _ in under_test.fields], bits, strict=True))
+    whole = {name: offset for name, _, offset in under_test.fields if members[name] is None}
+    expected = constant(f"layout_{ctype.tag}", np.uintp, 2 + len(whole)).tolist()
+    dtype = under_test.dtype
+    for layout in (
+        [under_test.size, under_test.alignment, *whole.values()],
+        [dtype.itemsize, dtype.alignment, *(dtype.fields[name][1] for name in dtype.names)],
+    ):
+        if layout != expected:
+            found.append(f"{ctype.c_name}: size, alignment, offsets {expected}, got {layout}")
+    if ctype.dtype.itemsize != expected[0]:
+        found.append(f"{ctype.c_name}: {expected[0]} bytes, the tests say {ctype.dtype.itemsize}")
+    if list(members) != list(ctype.named) or dtype.names != tuple(whole) or found:
+        return [*found, f"{ctype.c_name}: members {list(members)}, dtype {dtype}"]
+    for name, member in ctype.named.items():
+        if isinstance(member, BitField):
+            raw = constant(f"ones_{ctype.tag}_{name}", np.uint8, under_test.size)
+            ours = np.zeros(under_test.size, np.uint8)
+            offset, shift = ctype.places[name]
+            member.store(ours[offset:], shift, -1)
+            if (members[name], ours.tolist()) != ((shift, member.width), raw.tolist()):
+                found.append(f"{ctype.c_name}.{name}: C's bits are {raw}, got {ours}")
+    return found
+
 
 INTEGERS = [
     *(
@@ -359,3 +552,5 @@ COMPLEXES = [
     Complex("complex_longdouble", "long double _Complex", np.dtype(np.clongdouble), LONGDOUBLE),
 ]
 SCALARS = [*INTEGERS, BOOL, CHAR, POINTER, FLOAT, DOUBLE, LONGDOUBLE, *COMPLEXES]
+# As it is for a bit-field of plain char; a wrong answer would show in C.
+CHAR_IS_SIGNED = bool(ffi.read(ffi.struct([("c", "char", 8)]), b"\xff")["c"] < 0)

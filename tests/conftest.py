@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 from checks import Unraisable
-from compiler import compile_library
+from compiler import CC, compile_library, compilers, configurations, version
 
 import ffi
+
+
+def pytest_report_header() -> list[str]:
+    """Say which C compilers are used."""
+    flags = dict.fromkeys(" ".join(flags) for _, flags in configurations())
+    return [f"C compiler: {name} ({version(name)})" for name in compilers()] + [
+        f"random signatures compiled with: {', '.join(flags)}",
+        f"calls: {ffi.CIF('void').path}",
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +27,8 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Compile C in the session's folder: ``compile_c(source, name, *flags) -> path``."""
     folder = tmp_path_factory.mktemp("c")
 
-    def compile_c(source: str | Path, name: str, *flags: str) -> Path:
-        return compile_library(source, folder, name, *flags)
+    def compile_c(source: str | Path, name: str, *flags: str, compiler: str = CC) -> Path:
+        return compile_library(source, folder, name, *flags, compiler=compiler)
 
     return compile_c
 

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import c_types as c
+from checks import DIRECT
 
 X86_64 = platform.machine() in ("x86_64", "AMD64", "amd64") and struct.calcsize("P") == 8
 AARCH64 = platform.machine() in ("aarch64", "arm64")
 
 MAX_STRUCT = 256
+# Of structs and unions in the generator of their own: up to three words may go in registers.
+MAX_SMALL = 40
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Signature:
         return "\n".join([*(s.definition().splitlines()[0] for s in self.structs()), call])
 
     def structs(self) -> list[c.Struct]:
-        """List the structs that are passed or returned, and those inside them first."""
+        """List the structs and unions that are passed or returned, those inside them first."""
         outer = [t for t in (self.rtype, *self.atypes) if isinstance(t, c.Struct)]
         return list({s.tag: s for t in outer for s in t.structs()}.values())
 
@@ -128,6 +131,12 @@ __attribute__((noinline)) static void check_{t.name}(int number, {t.c_name} got,
 
 def c_source(signatures: Sequence[Signature]) -> str:
     """Write a C file with callees ``call_N`` and drivers ``drive_N``."""
+    structs = {t.tag: t.definition() for s in signatures for t in s.structs()}
+    return "\n".join([c_checks(), *structs.values(), *map(_functions, signatures)])
+
+
+def c_checks() -> str:
+    """Write the start of a C file: functions that compare scalars and record the first wrong."""
     helpers = []
     for t in c.SCALARS:
         if isinstance(t, c.Complex):
@@ -138,8 +147,7 @@ def c_source(signatures: Sequence[Signature]) -> str:
             wide = "long long" if t.dtype.kind in "iS" else "unsigned long long"
             wide = t.c_name if isinstance(t, c.Address) else wide
             helpers.append(_CHECK.format(t=t, wide=wide, same="got == want"))
-    structs = {t.tag: t.definition() for s in signatures for t in s.structs()}
-    return "\n".join([PRELUDE, *helpers, *structs.values(), *map(_functions, signatures)])
+    return "\n".join([PRELUDE, *helpers])
 
 
 def _functions(s: Signature) -> str:
@@ -150,7 +158,7 @@ def _functions(s: Signature) -> str:
         for i, ctype in list(enumerate(s.atypes))[s.fixed :]:
             callee.append(f"{ctype.declare(f'a{i}')} = va_arg(more, {ctype.c_name});")
         callee.append("va_end(more);")
-    callee += [_check(i, *leaf) for i, leaf in enumerate(s.argument_leaves())]
+    callee += [c_check(i, *leaf) for i, leaf in enumerate(s.argument_leaves())]
     for i, ctype in enumerate(s.atypes):
         if isinstance(ctype, c.Struct):
             callee.append(f"scribble(&a{i}, 0xA5, sizeof a{i});")
@@ -159,7 +167,7 @@ def _functions(s: Signature) -> str:
     arguments = [t.literal(v) for t, v in zip(s.atypes, s.values, strict=True)]
     call = f"(({s.prototype('(*)')})function)({', '.join(arguments)});"
     driver = [f"{s.c_result} result = {call}" if s.rtype else call]
-    driver += [_check(i, *leaf) for i, leaf in enumerate(s.result_leaves())]
+    driver += [c_check(i, *leaf) for i, leaf in enumerate(s.result_leaves())]
     return _body(s.prototype(f"call_{s.index}"), callee) + _body(
         f"void drive_{s.index}(void *function)", driver
     )
@@ -169,7 +177,8 @@ def _body(head: str, lines: Sequence[str]) -> str:
     return f"{head}\n{{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
 
 
-def _check(number: int, name: str, leaf: c.Leaf) -> str:
+def c_check(number: int, name: str, leaf: c.Leaf) -> str:
+    """Write the check of one scalar of a variable."""
     return f"check_{leaf.type.name}({number}, {name}{leaf.path}, {leaf.type.literal(leaf.value)});"
 
 
@@ -216,6 +225,61 @@ def random_signature(rng: random.Random, index: int) -> Signature:
     fixed = len(atypes)
     if atypes and rng.random() < 0.15:
         fixed = rng.randint(1, fixed)
+        for i in range(fixed, len(atypes)):
+            while not atypes[i].promoted:
+                atypes[i] = random_scalar(rng)
+    return make_signature(rng, index, rtype, atypes, fixed)
+
+
+def random_bit_field(rng: random.Random) -> c.BitField:
+    """Draw a bit-field; one in five is padding, and half of those close the storage unit."""
+    ctype = rng.choice([rng.choice(c.INTEGERS), c.BOOL, c.CHAR, *rng.choices(c.INTEGERS, k=6)])
+    size = 1 if ctype is c.BOOL else 8 * ctype.dtype.itemsize
+    width = rng.choice([size, rng.randint(1, size), rng.randint(1, min(size, 9))])
+    if rng.random() < 0.2:
+        return c.BitField(ctype, rng.choice([0, width]), named=False)
+    return c.BitField(ctype, width)
+
+
+def random_aggregate(rng: random.Random, tag: str, depth: int = 0) -> c.Struct:
+    """Draw a struct or union of all kinds of members, bit-fields among them."""
+    build = c.Union if rng.random() < 0.35 else c.Struct
+    members: list[Any] = []
+    for i in range(rng.choice([1, 2, 2] if depth else [1, 2, 2, 2, 3, 3, 4])):
+        kind = rng.random()
+        if kind < 0.3:
+            members += [random_bit_field(rng) for _ in range(rng.choice([1, 2, 2, 3, 5]))]
+            continue
+        member: c.CType = random_scalar(rng)
+        if kind < 0.5 and depth < 3:
+            member = random_aggregate(rng, f"{tag}_{i}", depth + 1)
+        while rng.random() < 0.15:
+            member = c.Array(member, rng.choice([1, 2, 2, 3, 4, 5]))
+        members.append(member)
+    if all(isinstance(member, c.BitField) and not member.named for member in members):
+        members.append(random_scalar(rng))
+    return build(tag, tuple(members))
+
+
+def small_aggregate(rng: random.Random, tag: str) -> c.Struct:
+    """Draw a struct or union that may travel in registers, or nearly so."""
+    while (drawn := random_aggregate(rng, tag)).dtype.itemsize > MAX_SMALL:
+        pass
+    return drawn
+
+
+def random_aggregate_signature(rng: random.Random, index: int) -> Signature:
+    """Draw a signature whose structs and unions find few registers left, or none."""
+    rtype = small_aggregate(rng, f"r{index}") if rng.random() < 0.7 else random_scalar(rng)
+    numbers = rng.choice([c.INTEGERS, [c.FLOAT, c.DOUBLE], [*c.INTEGERS, *[c.DOUBLE] * 8]])
+    atypes: list[Any] = rng.choices(numbers, k=rng.choice([0, 0, 0, 3, 4, 5, 6, 7, 8, 12]))
+    first = len(atypes)
+    for i in range(rng.randint(1, 8)):
+        aggregate = rng.random() < 0.7
+        atypes.append(small_aggregate(rng, f"s{index}_{i}") if aggregate else random_scalar(rng))
+    fixed = len(atypes)
+    if rng.random() < 0.1:
+        fixed = rng.randint(max(1, first), fixed)
         for i in range(fixed, len(atypes)):
             while not atypes[i].promoted:
                 atypes[i] = random_scalar(rng)
@@ -287,7 +351,13 @@ def chosen_signatures(rng: random.Random) -> list[Signature]:
 
 
 def refusal(s: Signature) -> str | None:
-    """Return why this platform's libffi may be unable to do a signature, None if it can."""
+    """Return why a signature may be refused, None if it may not."""
+    if any(_is_read_in_two_ways(t) for t in (s.rtype, *s.atypes)):
+        return "compilers disagree on unnamed bit-fields where there are no other integers"
+    if DIRECT:
+        return None
+    if any(map(c.has_bits_or_union, s.structs())):
+        return "libffi has no unions and bit-fields"
     if X86_64 and s.rtype and _is_one_long_double(s.rtype):
         return "a struct of one long double is returned"
     if X86_64 and _loses_a_vector_register(s):
@@ -295,6 +365,25 @@ def refusal(s: Signature) -> str | None:
     if AARCH64 and _spills_a_reference(s):
         return "the address of a struct of more than 16 bytes is passed on the stack"
     return None
+
+
+def _is_read_in_two_ways(ctype: c.CType | None) -> bool:
+    # To gcc unnamed bit-fields are integers, to clang nothing on x86-64: a difference where no
+    # other integer is beside them.
+    if not isinstance(ctype, c.Struct) or all(
+        member.named
+        for inner in ctype.structs()
+        for member in inner.members
+        if isinstance(member, c.BitField)
+    ):
+        return False
+    integers = {
+        (offset + i) // 8
+        for offset, leaf in ctype.types()
+        if not isinstance(leaf, c.Real | c.Complex)
+        for i in range(leaf.dtype.itemsize)
+    }
+    return not integers.issuperset(range((ctype.dtype.itemsize + 7) // 8))
 
 
 def _is_one_long_double(ctype: c.Scalar | c.Struct) -> bool:

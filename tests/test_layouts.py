@@ -1,17 +1,26 @@
-"""Layouts of structs, unions and arrays, against the C compiler's own."""
+"""Layouts of structs, unions, bit-fields and arrays, against the C compiler's own.
+
+``FFI_DIFF_LAYOUTS`` says how many random types with bit-fields and unions, ``FFI_DIFF_SEED`` which.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 
 import numpy as np
 import pytest
-from c_types import BOOL, CHAR, LONGDOUBLE, POINTER, SCALARS, Array, Struct
+from c_types import BOOL, CHAR, LONGDOUBLE, POINTER, SCALARS, Array, Struct, layout_problems
+from compiler import compilers
+from signatures import c_check, c_checks, random_aggregate
+from test_differential import differences, record_differences, stored
 
 import ffi
 
 t = ffi.types
 COUNT = 150
+RANDOM = int(os.environ.get("FFI_DIFF_LAYOUTS", "600"))
+SEED = os.environ.get("FFI_DIFF_SEED", "20")
 
 
 def draw_member(rng, known):
@@ -136,3 +145,93 @@ def test_array_axes():
     assert same == array
     ((_, other, _),) = ffi.struct({"a": np.dtype((np.int16, (4, 3, 2)))}).fields
     assert other != array
+
+
+# --- random types, with bit-fields and unions
+
+FUNCTIONS = """
+void fill_{tag}({c_name} *p)
+{{
+    memset(p, 0x5A, sizeof *p);
+{assignments}
+}}
+void check_{tag}(const {c_name} *p)
+{{
+    failed = 0;
+{checks}
+}}
+"""
+
+
+def draw_aggregates():
+    """Draw types, each with a value."""
+    rng = random.Random(f"{SEED}-layouts")
+    drawn = []
+    while len(drawn) < RANDOM:
+        c_type = random_aggregate(rng, f"t{len(drawn)}")
+        if c_type.dtype.itemsize <= 2000:
+            drawn.append((c_type, c_type.random(rng)))
+    return drawn
+
+
+def functions(c_type, value):
+    """Write C that fills an object of a type with a value, and C that checks for it."""
+    leaves = [("(*p)", leaf) for leaf in c_type.leaves(value)]
+    checks = [c_check(i, *leaf) for i, leaf in enumerate(leaves)]
+    assignments = [f"{p}{leaf.path} = {leaf.type.literal(leaf.value)};" for p, leaf in leaves]
+    return FUNCTIONS.format(
+        tag=c_type.tag,
+        c_name=c_type.c_name,
+        assignments="\n".join(assignments),
+        checks="\n".join(checks),
+    )
+
+
+@pytest.mark.parametrize("compiler", compilers())
+def test_random_aggregates(compile_c, compiler):
+    drawn = draw_aggregates()
+    text = [c_checks()]
+    for c_type, value in drawn:
+        text += [inner.definition() for inner in c_type.structs()]
+        text.append(functions(c_type, value))
+    library = ffi.dlopen(compile_c("\n".join(text), "aggregates", "-O1", compiler=compiler))
+    take_address = ffi.CIF("void", "pointer")
+
+    def constant(name, dtype, count):
+        return ffi.view(ffi.dlsym(library, name), dtype, count)
+
+    def check(c_type, storage):
+        ffi.call(
+            take_address,
+            ffi.dlsym(library, f"check_{c_type.tag}"),
+            None,
+            take_address.pack(storage),
+        )
+        return int(constant("failed", "int", 1)[0])
+
+    found = []
+    for c_type, value in drawn:
+        for inner in c_type.structs():
+            found += layout_problems(inner, constant)
+        leaves = [("", leaf) for leaf in c_type.leaves(value)]
+
+        # What C has written, read here.
+        storage = np.zeros(c_type.ffi_type.size + 64, np.uint8)
+        fill = ffi.dlsym(library, f"fill_{c_type.tag}")
+        ffi.call(take_address, fill, None, take_address.pack(storage))
+        record = ffi.read(c_type.ffi_type, storage)
+        problems = record_differences(leaves, record) + differences(leaves, storage.tobytes())
+        if storage[c_type.ffi_type.size :].any():
+            problems.append("C's object is larger")
+
+        # What is written here, read by C; then C's own bytes and records of them.
+        again = stored(c_type, value)
+        for given in (value, record, ffi.view(ffi.addressof(storage), c_type.ffi_type)[()]):
+            ours = np.full(c_type.ffi_type.size, 0xFF, np.uint8)
+            ffi.write(c_type.ffi_type, ours, given)
+            if number := check(c_type, ours):
+                problems.append(f"C reads another {leaves[number - 1]} from {type(given)}")
+        if check(c_type, again):
+            problems.append("C reads other values than the tests store")
+        found += [f"{c_type.definition()}: {problem}" for problem in problems]
+    assert not found, "\n".join(found[:10])
