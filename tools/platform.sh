@@ -18,8 +18,8 @@ release=trixie
 mirror=${MIRROR:-http://deb.debian.org/debian}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 packages="ca-certificates clang gcc libc6-dev libffi-dev make pkg-config python3 python3-cffi
-    python3-dev python3-numpy python3-pytest python3-setuptools"
-modules="Cython>=3.1"  # younger than the release's
+    python3-dev python3-numpy python3-pygments python3-pytest python3-setuptools"
+modules="Cython>=3.1 pytest>=8.4"  # younger than the release's
 
 say() {
     echo "platform: $*" >&2
