@@ -86,7 +86,8 @@ register() {
     test -e $list/register || mount -t binfmt_misc none $list 2>/dev/null || return 0
     test ! -e $list/ffi-$cpu || return 0
     zeros='\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00'
-    rule=":ffi-$cpu:M::\\x7fELF$class$zeros$machine:\\xff\\xff\\xff\\xff\\xff\\xff$zeros\\xff\\xff:$qemu:PF"
+    mask='\xff\xff\xff\xff\xff\xff'$zeros'\xff\xff'
+    rule=":ffi-$cpu:M::\\x7fELF$class$zeros$machine:$mask:$qemu:PF"
     printf '%s\n' "$rule" 2>/dev/null >$list/register || say "binfmt_misc takes no entry"
 }
 
