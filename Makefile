@@ -51,6 +51,11 @@ docs: $(BUILT) $(call extra,docs)
 bench: $(BUILT) $(call extra,bench)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
+# On another architecture, platform-arm64 for one, as root: tools/platform.sh tells which and how.
+platform-%: $(ENV)
+	PYTHON=$(abspath $(BIN))/python sh tools/platform.sh $* \
+	    sh -c 'python3 setup.py -q build_ext --inplace && exec python3 -m pytest "$$@"' sh $(ARGS)
+
 wheel: $(BUILT) $(call extra,dist)
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
