@@ -123,6 +123,9 @@ cdef str describe(value):
 cdef str shorten(value):
     """`repr(value)` for a message, cut where it is long."""
     cdef str text
+    if type(value) in (list, tuple) and len(value) > 50:
+        # Writing them out takes long, and most would be cut off.
+        return f"a {type_name(value)} of {len(value)} items"
     try:
         text = repr(value)
     except Exception:

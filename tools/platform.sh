@@ -5,6 +5,8 @@
 # emulation, in a copy of the working tree. ARCH is Debian's name: arm64, armhf, i386, riscv64,
 # s390x. Needs root, and Debian or Ubuntu with apt-get; what else is missing is installed.
 #
+# Packages come from $MIRROR, by default the first mirror of the host's own Debian.
+#
 # The first run makes $PLATFORMS/ARCH (.platforms/ARCH by default; clones may share it): compilers,
 # Python with NumPy and pytest, Cython. Each run copies what changed in the working tree to
 # build/platform-ARCH, which is /src there, and hands FFI_* and CC of the environment on. Mounts are
@@ -16,7 +18,6 @@
 set -eu
 
 release=trixie
-mirror=${MIRROR:-http://deb.debian.org/debian}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 packages="ca-certificates clang gcc libc6-dev libffi-dev make pkg-config python3 python3-cffi
     python3-dev python3-numpy python3-pygments python3-pytest python3-setuptools"
@@ -47,6 +48,10 @@ case $arch in
 esac
 test "$(id -u)" = 0 || die "needs root, to make and enter a Debian for $arch: use sudo"
 command -v apt-get >/dev/null || die "needs apt-get: works on Debian and Ubuntu only"
+
+# shellcheck disable=SC2016  # apt-get's own words
+mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | head -n 1)}
+test -n "$mirror" || die "set MIRROR to the address of a Debian mirror"
 
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
