@@ -5,7 +5,7 @@
 #include <alloca.h>
 #include <string.h>
 
-#include "_direct_plan.h"
+#include "_direct_build.h"
 
 typedef void (*direct_handler)(void *data, void *rvalue, void **avalues);
 
@@ -13,75 +13,6 @@ typedef void (*direct_handler)(void *data, void *rvalue, void **avalues);
 static direct_handler direct_handle;
 
 #if DIRECT_IS_KNOWN_ABI
-
-/* --- bytes <-> frame */
-
-static inline uint64_t direct_load_word(const char *data)
-{
-    uint64_t word;
-    memcpy(&word, data, 8);
-    return word;
-}
-
-static inline void direct_store_word(char *data, uint64_t word)
-{
-    memcpy(data, &word, 8);
-}
-
-static inline uint64_t direct_extend(int kind, const char *data)
-{
-    int8_t i8;
-    uint8_t u8;
-    int16_t i16;
-    uint16_t u16;
-    int32_t i32;
-    uint32_t u32;
-    switch (kind) {
-    case DIRECT_EXTEND_INT8:
-        memcpy(&i8, data, sizeof(i8));
-        return (uint64_t)(int64_t)i8;
-    case DIRECT_EXTEND_UINT8:
-        memcpy(&u8, data, sizeof(u8));
-        return u8;
-    case DIRECT_EXTEND_INT16:
-        memcpy(&i16, data, sizeof(i16));
-        return (uint64_t)(int64_t)i16;
-    case DIRECT_EXTEND_UINT16:
-        memcpy(&u16, data, sizeof(u16));
-        return u16;
-    case DIRECT_EXTEND_INT32:
-        memcpy(&i32, data, sizeof(i32));
-        return (uint64_t)(int64_t)i32;
-    case DIRECT_EXTEND_UINT32:
-    case DIRECT_MOVE_FLOAT:
-        memcpy(&u32, data, sizeof(u32));
-        return u32;
-    default:
-        return direct_load_word(data);
-    }
-}
-
-/* Whole words are stored, also the last one: a narrow store delays the word's load. */
-static inline void direct_move_bytes(char *to, const char *from, size_t size)
-{
-    uint64_t word = 0;
-    unsigned int shift = 0;
-    for (; size >= 8; size -= 8, to += 8, from += 8)
-        direct_store_word(to, direct_load_word(from));
-    if (size == 0)
-        return;
-    if (size & 4) {
-        word = direct_extend(DIRECT_EXTEND_UINT32, from);
-        from += 4, shift = 32;
-    }
-    if (size & 2) {
-        word |= direct_extend(DIRECT_EXTEND_UINT16, from) << shift;
-        from += 2, shift += 16;
-    }
-    if (size & 1)
-        word |= (uint64_t)(unsigned char)*from << shift;
-    direct_store_word(to, word);
-}
 
 /* --- calls */
 
@@ -97,28 +28,10 @@ static inline void direct_call(const direct_plan *plan, void *function, void *rv
     const direct_move *end = plan->moves + plan->move_count;
     if (plan->result_address)
         memcpy(frame + plan->result_address, &rvalue, sizeof(rvalue));
-    for (const direct_move *move = plan->moves; move < end; move++) {
-        const char *value = avalues[move->argument];
-        char *at = frame + move->at;
-        if (move->kind <= DIRECT_MOVE_FLOAT) {
-            direct_store_word(at, direct_extend(move->kind, value + move->from));
-        } else if (move->kind == DIRECT_MOVE_BYTES) {
-            direct_move_bytes(at, value + move->from, move->size);
-        } else {
-            char *copy = frame + move->from;
-            memcpy(copy, value, move->size);
-            memcpy(at, &copy, sizeof(copy));
-        }
-    }
+    for (const direct_move *move = plan->moves; move < end; move++)
+        direct_place(move, move + 1, frame, avalues[move->argument]);
     direct_invoke(frame, function, plan->stack_words, plan->flags);
-    for (uint32_t i = 0; i < plan->result_count; i++) {
-        const direct_move *move = &plan->results[i];
-        char *result = (char *)rvalue + move->from;
-        if (move->kind <= DIRECT_MOVE_WORD)
-            direct_store_word(result, direct_extend(move->kind, frame + move->at));
-        else
-            memcpy(result, frame + move->at, move->size);
-    }
+    direct_take(plan, frame, rvalue);
 }
 
 /* --- closures */

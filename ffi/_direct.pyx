@@ -1,7 +1,7 @@
 """Calls and closures without libffi, on the platforms whose calling convention is known here.
 
-A signature becomes a plan; what a plan is and how it is followed stands in C, in `_direct_plan.h`
-and `_direct.h`. This module tells C what types consist of.
+A signature becomes a plan; what a plan is and how it is followed stands in C: see
+`_direct_plan.h`. This module tells C what types consist of.
 """
 
 import os

@@ -6,18 +6,17 @@
    arguments; a closure is entered with a frame and finds the arguments in it by the same moves.
 
    Where things go is decided by the ABI, in one file for each: _direct_x86_64.h, _direct_aarch64.h.
-   Plans are followed in _direct.h.  Nothing here knows about Python. */
+   Plans are made by _direct_build.h and followed by _direct.h.  Nothing here knows about Python. */
 #ifndef FFI_DIRECT_PLAN_H
 #define FFI_DIRECT_PLAN_H
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "_direct_abi.h"
 
-/* --- types, as far as a calling convention asks */
+/* --- plans */
 
 enum direct_code {
     DIRECT_VOID,
@@ -37,27 +36,6 @@ enum direct_code {
     DIRECT_BEGIN,
     DIRECT_END
 };
-
-/* A scalar in a value, where members of a union overlap; or a mark. */
-typedef struct {
-    enum direct_code code;
-    uint32_t offset;
-    uint32_t size;
-} direct_part;
-
-enum { DIRECT_LONGEST_SPLIT = 64 /* bytes: the longest value that is taken apart */ };
-
-/* `parts` are what a value consists of, as declared, and DIRECT_END; of a value of more than
-   DIRECT_LONGEST_SPLIT bytes, just that. */
-typedef struct {
-    size_t size;
-    size_t alignment;
-    enum direct_code code;
-    direct_part *parts;
-    size_t part_count;
-} direct_type;
-
-/* --- plans */
 
 enum direct_kind {
     /* A scalar of 1 to 8 bytes, extended to 64 bits as its direct_code says. */
@@ -100,128 +78,104 @@ typedef struct direct_plan {
     direct_move moves[];                     /* those of one argument are neighbours */
 } direct_plan;
 
-/* --- how builders write a plan */
+/* --- bytes <-> frame */
 
-typedef struct {
-    direct_plan *plan;
-    unsigned int integers; /* registers taken so far */
-    unsigned int vectors;
-    size_t stack;  /* bytes taken so far */
-    size_t copies; /* bytes of values that are passed as the address of a copy */
-} direct_builder;
-
-static inline size_t direct_round_up(size_t size, size_t alignment)
+static inline uint64_t direct_load_word(const char *data)
 {
-    return (size + alignment - 1) / alignment * alignment;
+    uint64_t word;
+    memcpy(&word, data, 8);
+    return word;
 }
 
-static inline enum direct_kind direct_kind_of(enum direct_code code, size_t size)
+static inline void direct_store_word(char *data, uint64_t word)
 {
-    if (DIRECT_INT8 <= code && code <= DIRECT_FLOAT)
-        return (enum direct_kind)code;
-    return size == 8 ? DIRECT_MOVE_WORD : DIRECT_MOVE_BYTES;
+    memcpy(data, &word, 8);
 }
 
-static inline direct_move *direct_add(direct_builder *builder, size_t argument, size_t at, size_t from,
-                                      size_t size, enum direct_kind kind)
+static inline uint64_t direct_extend(int kind, const char *data)
 {
-    direct_move *move = &builder->plan->moves[builder->plan->move_count++];
-    *move = (direct_move){.at = (uint32_t)at,
-                          .from = (uint32_t)from,
-                          .size = (uint32_t)size,
-                          .argument = (uint16_t)argument,
-                          .kind = (uint8_t)kind};
-    return move;
-}
-
-static inline void direct_add_result(direct_plan *plan, size_t at, size_t from, size_t size,
-                                     enum direct_kind kind)
-{
-    plan->results[plan->result_count++] = (direct_move){
-        .at = (uint32_t)at, .from = (uint32_t)from, .size = (uint32_t)size, .kind = (uint8_t)kind};
-}
-
-/* Pass a whole value on the stack. */
-static inline void direct_add_stacked(direct_builder *builder, size_t argument, const direct_type *type)
-{
-    builder->stack = direct_round_up(builder->stack, type->alignment > 8 ? type->alignment : 8);
-    direct_add(builder, argument, DIRECT_STACK + builder->stack, 0, type->size,
-               direct_kind_of(type->code, type->size));
-    builder->stack += direct_round_up(type->size, 8);
-}
-
-#if DIRECT_X86_64
-#include "_direct_x86_64.h"
-#elif DIRECT_AARCH64
-#include "_direct_aarch64.h"
-#else
-/* No plans: everything goes through libffi. */
-enum { DIRECT_MAX_MOVES = 1 };
-static void direct_begin(direct_builder *builder, const direct_type *result)
-{
-    (void)builder, (void)result;
-}
-static void direct_pass(direct_builder *builder, size_t argument, const direct_type *type)
-{
-    (void)builder, (void)argument, (void)type;
-}
-static void direct_end(direct_builder *builder)
-{
-    (void)builder;
-}
-#endif
-
-/* Note which arguments are in several places of the frame, and where the copies begin. */
-static void direct_finish(direct_builder *builder)
-{
-    direct_plan *plan = builder->plan;
-    size_t stack = direct_round_up(builder->stack, 16);
-    direct_move *end = plan->moves + plan->move_count;
-    plan->stack_words = (uint32_t)(stack / 8);
-    plan->frame_size = (uint32_t)(DIRECT_STACK + stack + builder->copies);
-    for (direct_move *first = plan->moves, *next; first < end; first = next) {
-        uint8_t split = 0;
-        for (next = first + 1; next < end && next->argument == first->argument; next++)
-            split |= next->at - first->at != next->from - first->from;
-        for (direct_move *move = first; move < next; move++)
-            move->split = split;
-        if (first->kind == DIRECT_MOVE_REFERENCE)
-            first->from += (uint32_t)(DIRECT_STACK + stack);
+    int8_t i8;
+    uint8_t u8;
+    int16_t i16;
+    uint16_t u16;
+    int32_t i32;
+    uint32_t u32;
+    switch (kind) {
+    case DIRECT_EXTEND_INT8:
+        memcpy(&i8, data, sizeof(i8));
+        return (uint64_t)(int64_t)i8;
+    case DIRECT_EXTEND_UINT8:
+        memcpy(&u8, data, sizeof(u8));
+        return u8;
+    case DIRECT_EXTEND_INT16:
+        memcpy(&i16, data, sizeof(i16));
+        return (uint64_t)(int64_t)i16;
+    case DIRECT_EXTEND_UINT16:
+        memcpy(&u16, data, sizeof(u16));
+        return u16;
+    case DIRECT_EXTEND_INT32:
+        memcpy(&i32, data, sizeof(i32));
+        return (uint64_t)(int64_t)i32;
+    case DIRECT_EXTEND_UINT32:
+    case DIRECT_MOVE_FLOAT:
+        memcpy(&u32, data, sizeof(u32));
+        return u32;
+    default:
+        return direct_load_word(data);
     }
 }
 
-/* Plan a signature.  NULL if its frame would be too large, or without memory. */
-static direct_plan *direct_plan_new(const direct_type *result, const direct_type *arguments,
-                                    size_t count, int *out_of_memory)
+/* Whole words are stored, also the last one: a narrow store delays the word's load. */
+static inline void direct_move_bytes(char *to, const char *from, size_t size)
 {
-    direct_builder builder = {0};
-    direct_plan *plan = calloc(1, sizeof(direct_plan) + DIRECT_MAX_MOVES * count * sizeof(direct_move));
-    if (plan == NULL) {
-        *out_of_memory = 1;
-        return NULL;
+    uint64_t word = 0;
+    unsigned int shift = 0;
+    for (; size >= 8; size -= 8, to += 8, from += 8)
+        direct_store_word(to, direct_load_word(from));
+    if (size == 0)
+        return;
+    if (size & 4) {
+        word = direct_extend(DIRECT_EXTEND_UINT32, from);
+        from += 4, shift = 32;
     }
-    plan->argument_count = (uint32_t)count;
-    builder.plan = plan;
-    direct_begin(&builder, result);
-    for (size_t i = 0; i < count; i++) {
-        if (arguments[i].size <= DIRECT_MAX_STACK)
-            direct_pass(&builder, i, &arguments[i]);
-        if (arguments[i].size > DIRECT_MAX_STACK || builder.stack + builder.copies > DIRECT_MAX_STACK) {
-            free(plan);
-            return NULL;
+    if (size & 2) {
+        word |= direct_extend(DIRECT_EXTEND_UINT16, from) << shift;
+        from += 2, shift += 16;
+    }
+    if (size & 1)
+        word |= (uint64_t)(unsigned char)*from << shift;
+    direct_store_word(to, word);
+}
+
+/* Move the bytes of one argument into a frame. */
+static inline void direct_place(const direct_move *move, const direct_move *end, char *frame,
+                                const char *value)
+{
+    for (; move < end; move++) {
+        char *at = frame + move->at;
+        if (move->kind <= DIRECT_MOVE_FLOAT) {
+            direct_store_word(at, direct_extend(move->kind, value + move->from));
+        } else if (move->kind == DIRECT_MOVE_BYTES) {
+            direct_move_bytes(at, value + move->from, move->size);
+        } else {
+            char *copy = frame + move->from;
+            memcpy(copy, value, move->size);
+            memcpy(at, &copy, sizeof(copy));
         }
     }
-    direct_end(&builder);
-    direct_finish(&builder);
-    direct_plan *fitted = realloc(plan, sizeof(direct_plan) + plan->move_count * sizeof(direct_move));
-    return fitted == NULL ? plan : fitted;
 }
 
-/* Whether two plans of signatures with as many arguments move the same bytes to the same places. */
-static int direct_plans_agree(const direct_plan *one, const direct_plan *other)
+/* Move a result out of the registers' places in a frame; small integers are widened to a word. */
+static inline void direct_take(const direct_plan *plan, const char *frame, char *rvalue)
 {
-    return one->move_count == other->move_count &&
-           memcmp(one, other, sizeof(direct_plan) + one->move_count * sizeof(direct_move)) == 0;
+    for (uint32_t i = 0; i < plan->result_count; i++) {
+        const direct_move *move = &plan->results[i];
+        char *result = rvalue + move->from;
+        if (move->kind <= DIRECT_MOVE_WORD)
+            direct_store_word(result, direct_extend(move->kind, frame + move->at));
+        else
+            memcpy(result, frame + move->at, move->size);
+    }
 }
 
 #endif
