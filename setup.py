@@ -44,6 +44,8 @@ DIRECTIVES = {
 }
 
 CFLAGS = ["-O2", "-fvisibility=hidden"]
+# Frames on the stack are touched page by page, so that none jumps over a guard page.
+OPTIONAL_CFLAGS = ["-fstack-clash-protection"]
 
 # FFI_WERROR=1 makes warnings errors, Cython's and the C compiler's; what the C that Cython writes
 # cannot avoid is left out.
@@ -102,6 +104,7 @@ class BuildExt(build_ext):
         from Cython.Compiler import Options
 
         cflags, ldflags = find_libffi(self.compiler.linker_so)
+        cflags += [flag for flag in OPTIONAL_CFLAGS if can_compile(self.compiler.compiler_so, flag)]
         for extension in self.extensions:
             extension.include_dirs = ["ffi", np.get_include()]
             extension.extra_compile_args += cflags
@@ -163,6 +166,15 @@ def can_link(linker: list[str], flags: Flags) -> bool:
             return subprocess.run(command, capture_output=True, check=False).returncode == 0
         except OSError as error:
             raise SystemExit(NO_COMPILER.format(error=error)) from None
+
+
+def can_compile(compiler: list[str], flag: str) -> bool:
+    """Return whether the compiler takes `flag` without a word."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("int probe;\n")
+        command = [*compiler, "-Werror", flag, "-c", str(source), "-o", f"{folder}/probe.o"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def output(*command: str) -> str:

@@ -90,7 +90,8 @@ cdef class CIF:
         For an unknown ABI, and more than 1024 arguments or 65536 bytes of structs by value.
     NotImplementedError
         For signatures that have to go through libffi and that the one in use gets wrong, those with
-        unions or bit-fields by value among them.
+        unions or bit-fields by value among them; and for unnamed bit-fields by value on which
+        compilers disagree.
 
     Notes
     -----

@@ -83,7 +83,7 @@ cdef direct_plan *make_plan(Type rtype, tuple arguments) except? NULL:
         except BaseException:
             free(plan)
             raise
-        same = direct_plans_agree(plan, other)
+        same = other is not NULL and direct_plans_agree(plan, other)
         free(other)
         if not same:
             free(plan)
@@ -98,18 +98,23 @@ cdef direct_plan *read_plan(Type rtype, tuple arguments, Reading reading) except
     cdef direct_plan *plan = NULL
     cdef Py_ssize_t i, count = len(arguments)
     cdef int out_of_memory = False
+    # Where each type is described; most signatures have few.
+    cdef dict places = {}
     cdef direct_type *types = <direct_type *>calloc(count + 1, sizeof(direct_type))
     if types is NULL:
         raise MemoryError
     try:
-        describe(rtype, &types[count], reading)
-        for i in range(count):
-            describe(arguments[i], &types[i], reading)
+        for i, type in enumerate((*arguments, rtype)):
+            if id(type) in places:
+                types[i] = types[<Py_ssize_t>places[id(type)]]
+            else:
+                places[id(type)] = i
+                describe(type, &types[i], reading)
         plan = direct_plan_new(&types[count], types, count, &out_of_memory)
         if out_of_memory:
             raise MemoryError
     finally:
-        for i in range(count + 1):
+        for i in places.values():
             free(types[i].parts)
         free(types)
     return plan
@@ -138,7 +143,7 @@ cdef void set_handler(handler function) noexcept:
 # --- what a type consists of
 
 # Whether an unnamed bit-field, which holds nothing, counts as an integer member, is read from the
-# ABIs in two ways.
+# ABIs in two ways. (gcc before 12.1 had a third for those of no bits beside floats.)
 cdef enum Reading:
     GCC
     CLANG
@@ -176,7 +181,8 @@ cdef int code_of(Type type) noexcept:
         return DIRECT_VOID
     if code == _types.COMPLEX_LONGDOUBLE:
         return DIRECT_COMPLEX_LONGDOUBLE
-    if code > _types.COMPLEX_LONGDOUBLE or code >= _types.COMPLEX_FLOAT:
+    if code >= _types.COMPLEX_FLOAT:
+        # Complex numbers of two floats or doubles are passed as if they were structs.
         return DIRECT_AGGREGATE
     if code == _types.LONGDOUBLE:
         return DIRECT_LONGDOUBLE

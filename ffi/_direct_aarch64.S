@@ -38,7 +38,7 @@ direct_invoke:
         subs    x2, x2, #2
         b.ne    1b
 
-        /* A value is loaded as wide as it was stored: a wider load would wait. */
+        /* Without quads a value is loaded as wide as it was stored: a wider load would wait. */
 2:      cbz     w3, 4f
         tbnz    w3, #1, 3f
         ldr     d0, [x19, #DIRECT_VECTORS]

@@ -4,12 +4,13 @@
 
 /* System V on x86-64 with 64-bit pointers, and AAPCS64 on little-endian ELF systems (Apple's variant
    differs).  Elsewhere everything goes through libffi. */
-#if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
+#if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__) && __LDBL_MANT_DIG__ == 64
 #define DIRECT_X86_64 1
 #else
 #define DIRECT_X86_64 0
 #endif
-#if defined(__aarch64__) && defined(__LP64__) && defined(__AARCH64EL__) && defined(__ELF__)
+#if defined(__aarch64__) && defined(__LP64__) && defined(__AARCH64EL__) && defined(__ELF__) && \
+    __LDBL_MANT_DIG__ == 113
 #define DIRECT_AARCH64 1
 #else
 #define DIRECT_AARCH64 0

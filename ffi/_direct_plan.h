@@ -62,7 +62,7 @@ typedef struct {
 
 enum {
     DIRECT_MAX_RESULTS = 4,
-    /* Bytes on the stack, and as many again in the caller's frame.  It holds a thousand arguments. */
+    /* Bytes on the stack, and as many again in the caller's frame.  It holds a thousand scalars. */
     DIRECT_MAX_STACK = 16384
 };
 

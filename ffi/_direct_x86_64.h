@@ -1,7 +1,10 @@
 /* Which registers and stack words a signature takes on x86-64.
 
    System V Application Binary Interface, AMD64 Architecture Processor Supplement (the psABI), section
-   3.2.3, "Parameter Passing".  Words in capitals are its classes. */
+   3.2.3, "Parameter Passing".  Words in capitals are its classes.
+
+   It leaves the upper bits of small integers open; they are extended to 64 bits (see the kinds of a
+   move), because functions compiled by clang count on 32. */
 #ifndef FFI_DIRECT_X86_64_H
 #define FFI_DIRECT_X86_64_H
 
@@ -70,7 +73,8 @@ static const direct_part *direct_classify_members(const direct_part *part, enum 
     return part + 1;
 }
 
-/* Give each eightbyte of a value its class; return whether it is in memory. */
+/* Give each eightbyte of a value its class; return whether it is in memory.  That includes
+   COMPLEX_X87 as an argument, which is longer than two eightbytes. */
 static int direct_classify(const direct_type *type, enum direct_class classes[2])
 {
     /* Step 1, without vector types: beyond two eightbytes only memory is left. */
@@ -94,7 +98,14 @@ static void direct_pass(direct_builder *builder, size_t argument, const direct_t
     }
     if (in_memory || builder->integers + integers > DIRECT_INTEGER_REGISTERS ||
         builder->vectors + vectors > DIRECT_VECTOR_REGISTERS) {
-        direct_add_stacked(builder, argument, type);
+        if (!in_memory && type->size > 8 && integers + vectors < 2) {
+            /* An eightbyte of nothing but unnamed bit-fields: clang leaves it out here too. */
+            size_t from = classes[0] == DIRECT_NO_CLASS ? 8 : 0;
+            direct_add(builder, argument, DIRECT_STACK + builder->stack, from, 8, DIRECT_MOVE_WORD);
+            builder->stack += 8;
+        } else {
+            direct_add_stacked(builder, argument, type);
+        }
         return;
     }
     for (size_t from = 0; from < type->size; from += 8) {

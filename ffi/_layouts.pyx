@@ -595,7 +595,8 @@ cdef Type to_array(object value):
         raise FFITypeError("void has no values")
     check_axes(len(lengths) + <Py_ssize_t>item._dtype.ndim)
     for length in reversed(lengths):
-        if length > MAX_SIZE // item.size:
+        size = (item.value if item.has_bits else item).size
+        if length > MAX_SIZE // <Py_ssize_t>size:
             raise FFIOverflowError(
                 f"{item.name}[{shorten(length)}] has more than {<Py_ssize_t>MAX_SIZE} bytes"
             )
@@ -689,7 +690,12 @@ def _array(Type item not None, Py_ssize_t length, dtype):
         or dtype.itemsize != length * <object>item.size
     ):
         raise FFIValueError(f"{shorten(dtype)} is no array of {length} {item.name}")
-    return array_of(item, length, dtype)
+    if item.code == _types.CHAR and dtype == np.dtype(f"S{length}"):
+        return array_of(item, length, dtype)
+    made = to_array((item, length))
+    if made._dtype != dtype:
+        raise FFIValueError(f"{shorten(dtype)} is no array of {length} {item.name}")
+    return made
 
 
 def _reduce(Type type):

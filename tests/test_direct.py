@@ -51,18 +51,32 @@ def test_path():
         [("x", t.float), (None, t.int, 5)],
         [("x", t.float), (None, t.int, 32), ("y", t.float)],
         [("x", t.double), (None, t.int, 32), (None, t.int, 32)],
+        [(None, t.uint, 32), ("x", t.double)],
     ],
 )
 def test_compilers_disagree_about_unnamed_bit_fields(members):
     struct = ffi.struct(members)
     if platform.machine() == "x86_64":
-        for types in ((struct,), (t.void, struct), (t.void, t.int, ffi.struct([("s", struct)]))):
+        nested = (t.void, t.int, ffi.struct([("s", struct)]))
+        for types in ((struct,), (t.void, struct), nested):
             with refused(
                 NotImplementedError, match=r"CIF\(\): compilers disagree .* unnamed bit-f"
             ):
                 ffi.CIF(*types)
     else:
         assert ffi.CIF(t.void, struct).path == "direct"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="of eightbytes")
+def test_compilers_disagree_about_unnamed_bit_fields_on_the_stack():
+    full = [t.void, *[t.double] * 8, *[t.int] * 6]
+    with refused(NotImplementedError, match=r"CIF\(\): compilers disagree"):
+        ffi.CIF(*full, ffi.struct([(None, t.uint, 32), ("x", t.double)]))
+    padded = ffi.struct([("x", t.float), (None, t.int, 5)])
+    assert ffi.CIF(*full, padded).path == "direct"
+    # As an integer it fits, as a float the frame is too large.
+    with refused(NotImplementedError, match=r"CIF\(\): compilers disagree"):
+        ffi.CIF(t.void, *[t.double] * 8, of_bytes(MAX_STACK), padded)
 
 
 def test_compilers_agree_about_other_unnamed_bit_fields():

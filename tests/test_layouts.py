@@ -11,6 +11,7 @@ import random
 import numpy as np
 import pytest
 from c_types import BOOL, CHAR, LONGDOUBLE, POINTER, SCALARS, Array, Struct, layout_problems
+from checks import refused
 from compiler import compilers
 from signatures import c_check, c_checks, random_aggregate
 from test_differential import differences, record_differences, stored
@@ -235,3 +236,17 @@ def test_random_aggregates(compile_c, compiler):
             problems.append("C reads other values than the tests store")
         found += [f"{c_type.definition()}: {problem}" for problem in problems]
     assert not found, "\n".join(found[:10])
+
+
+def test_arrays_whose_values_are_too_large():
+    one = ffi.struct([("a", t.uchar, 1), ("b", t.uchar, 1)])
+    with refused(OverflowError, match="has more than 2147483647 bytes"):
+        ffi.sizeof((one, 2**30))
+    with refused(OverflowError, match=r"struct\(\): member 'x': .* has more than 2147483647 bytes"):
+        ffi.struct([("x", ((one, 2**15), 2**15))])
+
+
+@pytest.mark.parametrize("dtype", ["O", "f8", "V8", "M8[s]"])
+def test_forged_pickles_of_arrays(dtype):
+    with refused(ValueError, match=r"is no array of 1 int64"):
+        ffi._layouts._array(t.int64, 1, np.dtype(dtype))
