@@ -36,7 +36,7 @@ build: $(BUILT)
 lint: $(BUILT) $(call extra,lint)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	PATH="$(abspath $(BIN)):$$PATH" cython-lint ffi tests docs
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint ffi tests docs benchmarks
 	FFI_WERROR=1 $(BIN)/python setup.py -q build_ext \
 	    --build-lib $(BUILT:.built=.werror) --build-temp $(BUILT:.built=.werror)
 

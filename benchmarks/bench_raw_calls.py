@@ -1,14 +1,14 @@
 """`ffi.call` on storage that the caller holds, against ctypes and cffi's ABI mode."""
 
 import ctypes
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import cffi
 import kernels
 import numpy as np
+from kernels import STRUCTS, Kernel, c_type, ffi_type, struct_source
 from report import Bar, Report, Table
 from timing import Contender, Effort, Measurement, measure
 
@@ -25,38 +25,24 @@ CTYPES: dict[str, Any] = {
     "float": ctypes.c_float,
     "double": ctypes.c_double,
 }
+for name, members in STRUCTS.items():
+    fields = [(member, CTYPES[atype]) for member, atype in members.items()]
+    CTYPES[name] = type(name, (ctypes.Structure,), {"_fields_": fields})
 # Room for any value of these types, suitably aligned.
-SLOT = 16
+SLOT = 32
 LIMIT = 0.8
 
-
-@dataclass(frozen=True)
-class Case:
-    """A function of `kernels.c`, arguments for it and what it returns."""
-
-    title: str
-    name: str
-    rtype: str
-    atypes: tuple[str, ...]
-    values: tuple[float, ...]
-    expected: float
-
-
-MIXED = "signed char, short, int, long, float, double, unsigned char, unsigned short, unsigned int"
 CASES = [
-    Case("no arguments", "no_arguments", "int", (), (), 42),
-    Case("int abs(int)", "absolute", "int", ("int",), (-5,), 5),
-    Case("one double", "half", "double", ("double",), (3.0,), 1.5),
-    Case("two doubles", "add", "double", ("double",) * 2, (1.5, 2.25), 3.75),
-    Case("six longs", "six_longs", "long", ("long",) * 6, (900, 800, 700, 600, 500, 400), 300),
-    Case(
-        "ten mixed scalars",
-        "ten_mixed",
-        "double",
-        (*MIXED.split(", "), "double"),
-        (-1, 2, 300, 4000, 0.5, 0.25, 7, 800, 9000, 0.125),
-        14108.875,
-    ),
+    kernels.NO_ARGUMENTS,
+    kernels.ABSOLUTE,
+    kernels.HALF,
+    kernels.TWO_DOUBLES,
+    kernels.SIX_LONGS,
+    kernels.TEN_MIXED,
+    kernels.TWENTY_MIXED,
+    kernels.THIRTY_MIXED,
+    kernels.STRUCT_OF_16,
+    kernels.STRUCT_OF_24,
 ]
 
 
@@ -64,7 +50,7 @@ def run(effort: Effort) -> Report:
     """Measure every case, with the GIL released and kept."""
     released: dict[str, dict[str, Measurement]] = {}
     kept: dict[str, dict[str, Measurement]] = {}
-    with kernels.compiled() as library:
+    with kernels.compiled(CASES) as library:
         for case in CASES:
             contenders = [
                 *ctypes_contenders(case, library),
@@ -95,7 +81,7 @@ def bars(table: Table) -> Iterator[Bar]:
         yield Bar(f"{table.title}, {storage} storage, at worst ({row})", ratio, LIMIT, " x ctypes")
 
 
-def ctypes_contenders(case: Case, path: Path) -> Iterator[Contender]:
+def ctypes_contenders(case: Kernel, path: Path) -> Iterator[Contender]:
     """Yield the function called through ctypes, with the GIL released and kept."""
     for name, library in [
         ("ctypes", ctypes.CDLL(str(path))),
@@ -104,25 +90,35 @@ def ctypes_contenders(case: Case, path: Path) -> Iterator[Contender]:
         function = library[case.name]
         function.restype = CTYPES[case.rtype]
         function.argtypes = [CTYPES[atype] for atype in case.atypes]
-        yield on_values(name, function, case)
+        values = [
+            CTYPES[atype](*value) if atype in STRUCTS else value
+            for atype, value in zip(case.atypes, case.values, strict=True)
+        ]
+        yield on_values(name, function, values)
 
 
-def cffi_contender(case: Case, path: Path) -> Contender:
+def cffi_contender(case: Kernel, path: Path) -> Contender:
     """Return the function called through cffi's ABI mode."""
     interface = cffi.FFI()
-    interface.cdef(f"{case.rtype} {case.name}({', '.join(case.atypes) or 'void'});")
-    return on_values("cffi ABI", getattr(interface.dlopen(str(path)), case.name), case)
+    interface.cdef("\n".join(struct_source(name) for name in STRUCTS))
+    parameters = ", ".join(c_type(atype) for atype in case.atypes) or "void"
+    interface.cdef(f"{c_type(case.rtype)} {case.name}({parameters});")
+    values = [
+        interface.new(f"struct {atype} *", value)[0] if atype in STRUCTS else value
+        for atype, value in zip(case.atypes, case.values, strict=True)
+    ]
+    return on_values("cffi ABI", getattr(interface.dlopen(str(path)), case.name), values)
 
 
-def on_values(name: str, function: Any, case: Case) -> Contender:
-    """Return a call of `function` on the case's values."""
-    values = {f"v{i}": value for i, value in enumerate(case.values)}
-    return Contender(name, f"function({', '.join(values)})", {"function": function, **values})
+def on_values(name: str, function: Any, values: Sequence[Any]) -> Contender:
+    """Return a call of `function` on values that it converts."""
+    names = {f"v{i}": value for i, value in enumerate(values)}
+    return Contender(name, f"function({', '.join(names)})", {"function": function, **names})
 
 
-def ffi_contenders(case: Case, path: Path) -> Iterator[Contender]:
+def ffi_contenders(case: Kernel, path: Path) -> Iterator[Contender]:
     """Yield the function called on each kind of storage, with the GIL released and kept."""
-    cif = ffi.CIF(case.rtype, *case.atypes)
+    cif = ffi.CIF(ffi_type(case.rtype), *map(ffi_type, case.atypes))
     size = max(cif.rtype.size, ffi.sizeof.ffi_arg)
     count = len(case.atypes)
     arrays = np.zeros(SLOT * count, np.uint8), np.zeros(count, np.uintp)
@@ -136,15 +132,15 @@ def ffi_contenders(case: Case, path: Path) -> Iterator[Contender]:
     yield from calls("packed", cif, case, path, np.zeros(size, np.uint8), cif.pack(*case.values))
 
 
-def fill(case: Case, values: Any, addresses: Any) -> None:
+def fill(case: Kernel, values: Any, addresses: Any) -> None:
     """Write the arguments into `values` and where each is into `addresses`."""
     for i, (atype, value) in enumerate(zip(case.atypes, case.values, strict=True)):
-        ffi.write(atype, values, value, SLOT * i)
+        ffi.write(ffi_type(atype), values, value, SLOT * i)
         ffi.write_pointer(addresses, ffi.addressof(values) + SLOT * i, ffi.sizeof.pointer * i)
 
 
 def calls(
-    storage: str, cif: Any, case: Case, path: Path, rvalue: Any, avalues: Any, keeper: Any = None
+    storage: str, cif: Any, case: Kernel, path: Path, rvalue: Any, avalues: Any, keeper: Any = None
 ) -> Iterator[Contender]:
     """Yield `ffi.call` on one kind of storage, with the GIL released and kept."""
     names = {

@@ -29,17 +29,21 @@ def same(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Contender:
-    """An expression to time, the values of its names, and how its result is read."""
+    """An expression to time, the values of its names, and how its result is read.
+
+    `calls` is how many calls an evaluation makes, in a loop of its own.
+    """
 
     name: str
     expression: str
     names: Mapping[str, Any]
     result: Callable[[Any], Any] = same
+    calls: int = 1
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Nanoseconds per evaluation."""
+    """Nanoseconds per call."""
 
     best: float
     median: float
@@ -54,18 +58,25 @@ class Effort:
     processes: int
 
 
+EMPTY = Contender("empty loop", "None", {})
 FULL = Effort(rounds=300, sample_ns=400_000, processes=25)
 QUICK = Effort(rounds=30, sample_ns=100_000, processes=3)
 
 
 def measure(
-    contenders: Sequence[Contender], expected: object, effort: Effort
+    contenders: Sequence[Contender],
+    expected: object,
+    effort: Effort,
+    empty_loop: Contender = EMPTY,
 ) -> dict[str, Measurement]:
-    """Check what the contenders give, then time them in turns: A B C A B C and so on."""
+    """Check what the contenders give, then time them in turns: A B C A B C and so on.
+
+    The time of the empty loop, which makes as many calls of nothing, is subtracted.
+    """
     for contender in contenders:
         check(contender, expected)
     loops = [Loop(contender) for contender in contenders]
-    empty = Loop(Contender("empty loop", "None", {}))
+    empty = Loop(empty_loop)
     with collector_paused():
         for loop in [empty, *loops]:
             loop.calibrate(effort.sample_ns)
@@ -98,11 +109,12 @@ def compile_functions(contender: Contender) -> dict[str, Any]:
 
 
 class Loop:
-    """A contender's loop and the nanoseconds per evaluation of its samples."""
+    """A contender's loop and the nanoseconds per call of its samples."""
 
     def __init__(self, contender: Contender) -> None:
         self.name = contender.name
         self.names = contender.names
+        self.calls = contender.calls
         self.function = compile_functions(contender)["loop"]
         self.count = 1
         self.samples: list[float] = []
@@ -114,13 +126,14 @@ class Loop:
 
     def calibrate(self, nanoseconds: int) -> None:
         """Choose how many evaluations make a sample of about so many nanoseconds."""
-        while (elapsed := self.run()) < nanoseconds // 2:
+        # Of several, because one that is interrupted seems to take too long.
+        while (elapsed := min(self.run() for _ in range(3))) < nanoseconds // 2:
             self.count *= 2
         self.count = max(1, self.count * nanoseconds // elapsed)
 
     def sample(self) -> None:
         """Take one sample."""
-        self.samples.append(self.run() / self.count)
+        self.samples.append(self.run() / (self.count * self.calls))
 
 
 @contextmanager

@@ -1,0 +1,42 @@
+"""Compile `direct_loops.pyx` as setup.py compiles the modules of ffi, and import it."""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).with_name("direct_loops.pyx")
+ROOT = SOURCE.parents[1]
+
+# In a process of its own: setuptools and Cython change theirs.
+BUILD = """
+import sys
+from setuptools import Extension
+from distutils.core import run_setup
+
+source, folder = sys.argv[1:]
+distribution = run_setup("setup.py", stop_after="init")
+distribution.verbose = 0
+distribution.ext_modules = [Extension("direct_loops", [source], extra_compile_args=["-O2"])]
+build = distribution.get_command_obj("build_ext")
+build.build_lib = build.build_temp = folder
+distribution.run_command("build_ext")
+"""
+
+
+def load() -> Any:
+    """Return the module; its file goes once it is loaded."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", BUILD, str(SOURCE.relative_to(ROOT)), folder]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{SOURCE.name} does not compile:\n{done.stdout}{done.stderr}")
+        (path,) = Path(folder).glob("direct_loops*.so")
+        spec = importlib.util.spec_from_file_location("direct_loops", path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is no extension module")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
