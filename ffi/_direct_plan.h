@@ -153,7 +153,10 @@ static inline void direct_place(const direct_move *move, const direct_move *end,
 {
     for (; move < end; move++) {
         char *at = frame + move->at;
-        if (move->kind <= DIRECT_MOVE_FLOAT) {
+        /* The commonest first: a jump by a table costs as much as the move. */
+        if (move->kind == DIRECT_MOVE_WORD) {
+            direct_store_word(at, direct_load_word(value + move->from));
+        } else if (move->kind <= DIRECT_MOVE_FLOAT) {
             direct_store_word(at, direct_extend(move->kind, value + move->from));
         } else if (move->kind == DIRECT_MOVE_BYTES) {
             direct_move_bytes(at, value + move->from, move->size);
@@ -171,7 +174,11 @@ static inline void direct_take(const direct_plan *plan, const char *frame, char 
     for (uint32_t i = 0; i < plan->result_count; i++) {
         const direct_move *move = &plan->results[i];
         char *result = rvalue + move->from;
-        if (move->kind <= DIRECT_MOVE_WORD)
+        if (move->kind == DIRECT_MOVE_WORD)
+            direct_store_word(result, direct_load_word(frame + move->at));
+        else if (move->kind == DIRECT_EXTEND_INT32)
+            direct_store_word(result, direct_extend(DIRECT_EXTEND_INT32, frame + move->at));
+        else if (move->kind < DIRECT_MOVE_WORD)
             direct_store_word(result, direct_extend(move->kind, frame + move->at));
         else
             memcpy(result, frame + move->at, move->size);
