@@ -68,30 +68,32 @@ cdef Py_ssize_t thunks_taken = 0
 
 
 cdef direct_plan *make_plan(Type rtype, tuple arguments) except? NULL:
-    cdef direct_plan *plan
-    cdef direct_plan *other
     cdef Type type
-    cdef bint has_bits = rtype.has_bits, same
     if not ENABLED:
         return NULL
-    plan = read_plan(rtype, arguments, GCC)
-    for type in arguments:
-        has_bits = has_bits or type.has_bits
-    if plan is not NULL and has_bits:
-        try:
-            other = read_plan(rtype, arguments, CLANG)
-        except BaseException:
-            free(plan)
-            raise
-        same = other is not NULL and direct_plans_agree(plan, other)
-        free(other)
-        if not same:
-            free(plan)
-            raise FFINotImplementedError(
-                "compilers disagree on how a struct or union with unnamed bit-fields beside "
-                "floating-point members is passed by value"
-            )
-    return plan
+    for type in {rtype, *arguments}:
+        if type.has_bits:
+            check_readings(type)
+    return read_plan(rtype, arguments, GCC)
+
+
+cdef int check_readings(Type type) except -1:
+    # As a result: the plan of an argument may be the same because no register is left.
+    cdef direct_plan *gcc = NULL
+    cdef direct_plan *clang = NULL
+    cdef bint same
+    try:
+        gcc = read_plan(type, (), GCC)
+        clang = read_plan(type, (), CLANG)
+        same = direct_plans_agree(gcc, clang)
+    finally:
+        free(gcc)
+        free(clang)
+    if not same:
+        raise FFINotImplementedError(
+            f"compilers disagree on how {type.name} with its unnamed bit-fields is passed by value"
+        )
+    return 0
 
 
 cdef direct_plan *read_plan(Type rtype, tuple arguments, Reading reading) except? NULL:
@@ -229,7 +231,9 @@ cdef int add_members(list parts, Type type, Py_ssize_t offset, Reading reading) 
     for name, member, _ in type.declared:
         if name is None:
             start, width = next(unnamed)
-            if counts(reading, type, width):
+            if reading == GCC and is_like_integer(type, start, width):
+                parts.append((<int>DIRECT_UINT8, offset + <Py_ssize_t>start // 8, mode_size(width)))
+            elif counts(reading, type, width):
                 add_bits(parts, 8 * offset + <Py_ssize_t>start, max(width, 1))
             continue
         (_, _, start), bits = next(named)
@@ -239,6 +243,18 @@ cdef int add_members(list parts, Type type, Py_ssize_t offset, Reading reading) 
             shift, width = bits
             add_bits(parts, 8 * (offset + <Py_ssize_t>start) + <Py_ssize_t>shift, width)
     return 0
+
+
+cdef bint is_like_integer(Type type, int64_t start, int64_t width) noexcept:
+    # To gcc an unnamed bit-field that looks like a whole integer is one, and any in a union; as it
+    # does not align the struct around it, an outer struct may leave it unaligned.
+    return type.code == _types.UNION or (
+        width > 0 and width == 8 * mode_size(width) and start % width == 0
+    )
+
+
+cdef int mode_size(int64_t width) noexcept:
+    return 1 if width <= 8 else 2 if width <= 16 else 4 if width <= 32 else 8
 
 
 cdef int add_pair(list parts, int code, Py_ssize_t offset, Py_ssize_t size) except -1:

@@ -98,14 +98,7 @@ static void direct_pass(direct_builder *builder, size_t argument, const direct_t
     }
     if (in_memory || builder->integers + integers > DIRECT_INTEGER_REGISTERS ||
         builder->vectors + vectors > DIRECT_VECTOR_REGISTERS) {
-        if (!in_memory && type->size > 8 && integers + vectors < 2) {
-            /* An eightbyte of nothing but unnamed bit-fields: clang leaves it out here too. */
-            size_t from = classes[0] == DIRECT_NO_CLASS ? 8 : 0;
-            direct_add(builder, argument, DIRECT_STACK + builder->stack, from, 8, DIRECT_MOVE_WORD);
-            builder->stack += 8;
-        } else {
-            direct_add_stacked(builder, argument, type);
-        }
+        direct_add_stacked(builder, argument, type);
         return;
     }
     for (size_t from = 0; from < type->size; from += 8) {
