@@ -369,21 +369,32 @@ def refusal(s: Signature) -> str | None:
 
 def _is_read_in_two_ways(ctype: c.CType | None) -> bool:
     # To gcc unnamed bit-fields are integers, to clang nothing on x86-64: a difference where no
-    # other integer is beside them.
-    if not isinstance(ctype, c.Struct) or all(
-        member.named
+    # other integer is beside them, and where one is unaligned.
+    if not isinstance(ctype, c.Struct):
+        return False
+    padding = [
+        (member.width, inner)
         for inner in ctype.structs()
         for member in inner.members
-        if isinstance(member, c.BitField)
-    ):
-        return False
+        if isinstance(member, c.BitField) and not member.named
+    ]
     integers = {
         (offset + i) // 8
         for offset, leaf in ctype.types()
         if not isinstance(leaf, c.Real | c.Complex)
         for i in range(leaf.dtype.itemsize)
     }
-    return not integers.issuperset(range((ctype.dtype.itemsize + 7) // 8))
+    return any(_may_be_unaligned(width, inner) for width, inner in padding) or (
+        bool(padding) and not integers.issuperset(range((ctype.dtype.itemsize + 7) // 8))
+    )
+
+
+def _may_be_unaligned(width: int, inner: c.Struct) -> bool:
+    # An unnamed bit-field as wide as an integer, or any in a union, is such an integer to gcc; it
+    # does not align what it is in.
+    integer = next(size for size in (8, 16, 32, 64) if width <= size)
+    whole = width == integer or isinstance(inner, c.Union)
+    return whole and integer > 8 * inner.dtype.alignment
 
 
 def _is_one_long_double(ctype: c.Scalar | c.Struct) -> bool:
