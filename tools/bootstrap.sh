@@ -1,14 +1,16 @@
 #!/bin/sh
-# usage: tools/bootstrap.sh [PYTHON]
+# usage: tools/bootstrap.sh [PYTHON [COMMAND...]]
 #
 # Install what a build needs and this machine lacks: make, Python with its venv module and headers,
-# a C compiler, libffi's headers. Uses apt-get, dnf, apk or brew, with sudo where it must; where
+# a C compiler, libffi's headers; and the commands asked for: clang is known. Uses apt-get, dnf, apk or brew, with sudo where it must; where
 # that is not possible, prints the line to run and fails.
 
 # shellcheck disable=SC2086  # commands, package names and flags are kept as lists of words
 set -eu
 
 python=${1:-python3}
+test $# = 0 || shift
+commands=$*
 
 say() {
     echo "bootstrap: $*" >&2
@@ -20,7 +22,9 @@ py() {
 
 # Print the words for what is missing.
 missing() {
-    command -v make >/dev/null || echo make
+    for command in make $commands; do
+        command -v "$command" >/dev/null || echo "$command"
+    done
     if command -v "$python" >/dev/null; then
         py 'import ensurepip, venv' || echo python-venv
         include=$(py 'import sysconfig; print(sysconfig.get_path("include"))')
@@ -60,6 +64,8 @@ packages() {
     for word in $lacking; do
         case $1-$word in
             *-make) echo make ;;
+            brew-clang) echo llvm ;;
+            *-clang) echo clang ;;
             brew-python | brew-python-venv | brew-python-headers) echo python ;;
             *-python | dnf-python-venv | apk-python-venv) echo python3 ;;
             apt-get-python-venv) echo "python${version:-3}-venv" ;;
