@@ -384,8 +384,11 @@ def _is_read_in_two_ways(ctype: c.CType | None) -> bool:
         if not isinstance(leaf, c.Real | c.Complex)
         for i in range(leaf.dtype.itemsize)
     }
+    # Beside a long double the order of classes counts, and an integer between others changes it.
+    has_longdouble = any(leaf == c.LONGDOUBLE for _, leaf in ctype.types())
     return any(_may_be_unaligned(width, inner) for width, inner in padding) or (
-        bool(padding) and not integers.issuperset(range((ctype.dtype.itemsize + 7) // 8))
+        bool(padding)
+        and (has_longdouble or not integers.issuperset(range((ctype.dtype.itemsize + 7) // 8)))
     )
 
 
