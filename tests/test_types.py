@@ -426,7 +426,7 @@ def test_wrong_member_types(build, c_type, message):
         ([("x", "int", "3")], TypeError, "member 'x': expected an int as number of bits, got '3'"),
         ([("x", "int", 2.0)], TypeError, "member 'x': .* got 2.0"),
         ([("x", "int", None)], TypeError, "member 'x': .* got None"),
-        ([("x", "int", np.timedelta64(3))], TypeError, "member 'x': .* got .*timedelta"),
+        ([("x", "int", np.timedelta64(3, "s"))], TypeError, "member 'x': .* got .*timedelta"),
         ([("x", "int", (3,))], TypeError, r"member 'x': .* an array is \('int', \(3,\)\)"),
         ([("x", "int8", 9)], ValueError, "member 'x': expected 0 to 8 bits of int8, got 9"),
         ([("x", "char", 9)], ValueError, "member 'x': expected 0 to 8 bits of char, got 9"),
