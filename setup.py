@@ -21,10 +21,15 @@ MODULES = [
     "_buffers",
     "_marshal",
     "_memory",
+    "_arrays",
+    "_objects",
+    "_frames",
     "_dl",
     "_cif",
     "_core",
     "_closure",
+    "_function",
+    "_foreign",
 ]
 
 # Each is empty on other machines than its own.

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ STRUCTS = {
     "pair": {"x": "double", "n": "long"},
     "triple": {"x": "double", "n": "long", "y": "double"},
 }
+# For values of this type there are tuples of floats.
+ARRAY = "const double *"
+TEXT = "const char *"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Kernel:
     values: tuple[Any, ...]
     expected: Any
     expression: str
+    helpers: str = ""
 
     @property
     def name(self) -> str:
@@ -43,6 +48,13 @@ class Kernel:
         """The name of the C function that calls it many times."""
         return f"loop_{self.name}"
 
+    @property
+    def declaration(self) -> str:
+        """The function's declaration in C."""
+        types = [c_type(atype) for atype in self.atypes]
+        parameters = ", ".join(f"{name} a{i}" for i, name in enumerate(types)) or "void"
+        return f"{c_type(self.rtype)} {self.name}({parameters});"
+
     def source(self) -> str:
         """Return the function and a loop that calls it by its address.
 
@@ -53,6 +65,7 @@ class Kernel:
         parameters = ", ".join(f"{name} a{i}" for i, name in enumerate(types)) or "void"
         arguments = ", ".join(f"*({name} *)avalues[{i}]" for i, name in enumerate(types))
         return f"""
+{self.helpers}
 {rtype} {self.name}({parameters})
 {{
     return {self.expression};
@@ -71,8 +84,9 @@ def c_type(name: str) -> str:
     return f"struct {name}" if name in STRUCTS else name
 
 
+@cache
 def ffi_type(name: str) -> Any:
-    """Return a type of a signature as `ffi.CIF` takes it."""
+    """Return a type of a signature as `ffi.CIF` takes it; of a struct always the same object."""
     return ffi.struct(list(STRUCTS[name].items())) if name in STRUCTS else name
 
 
@@ -148,12 +162,43 @@ RESULT_OF_24 = Kernel(
     (1.5, 7, 2.5),
     "(struct triple){a0, 7, 2.5}",
 )
+LENGTH = Kernel(
+    "const char *",
+    "unsigned long",
+    (TEXT,),
+    (b"hello",),
+    5,
+    "strlen(a0)",
+    "#include <string.h>",
+)
+DOT = Kernel(
+    "dot(8, x, y)",
+    "double",
+    ("long", ARRAY, ARRAY),
+    (8, tuple(map(float, range(8))), (0.5,) * 8),
+    14.0,
+    "dot_of(a0, a1, a2)",
+    """
+static double dot_of(long n, const double *x, const double *y)
+{
+    double sum = 0;
+    for (long i = 0; i < n; i++)
+        sum += x[i] * y[i];
+    return sum;
+}
+""",
+)
 
 
 def struct_source(name: str) -> str:
     """Return a struct's declaration in C, which other declarations may use."""
     members = " ".join(f"{atype} {member};" for member, atype in STRUCTS[name].items())
     return f"struct {name} {{ {members} }};"
+
+
+def header(kernels: Sequence[Kernel]) -> str:
+    """Return the declarations of these functions and of the structs."""
+    return "\n".join([*map(struct_source, STRUCTS), *(kernel.declaration for kernel in kernels)])
 
 
 @contextmanager

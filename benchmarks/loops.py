@@ -34,9 +34,14 @@ def load() -> Any:
         if done.returncode:
             raise RuntimeError(f"{SOURCE.name} does not compile:\n{done.stdout}{done.stderr}")
         (path,) = Path(folder).glob("direct_loops*.so")
-        spec = importlib.util.spec_from_file_location("direct_loops", path)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{path} is no extension module")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        return import_extension("direct_loops", path)
+
+
+def import_extension(name: str, path: Path) -> Any:
+    """Return the extension module in a file, which may go then."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no extension module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

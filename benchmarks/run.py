@@ -16,7 +16,7 @@ from timing import FULL, QUICK, Effort
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-CHART = ROOT / "docs" / "charts" / "direct.svg"
+CHARTS = ROOT / "docs" / "charts"
 NAMES = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; or all")
     parser.add_argument("--quick", action="store_true", help="a few seconds, roughly")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "latest.json")
-    parser.add_argument("--chart", action="store_true", help=f"draw {CHART.relative_to(ROOT)} too")
+    parser.add_argument("--chart", action="store_true", help=f"fill {CHARTS.relative_to(ROOT)} too")
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
@@ -45,8 +45,8 @@ def main() -> None:
         # Only here: the benchmarks themselves need no matplotlib.
         import chart
 
-        chart.draw(options.output, CHART)
-        print(f"Drawn: {CHART.relative_to(ROOT)}")
+        for path in chart.draw(options.output, CHARTS):
+            print(f"Drawn: {path.relative_to(ROOT)}")
 
 
 def pin() -> None:

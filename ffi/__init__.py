@@ -12,42 +12,64 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _direct     calls and closures without libffi
 #   _tables     the tables types, sizeof, alignof, abi
 #   _faults     what the platform's libffi gets wrong
+#   cdecl       C declarations <-> types and prototypes
 #   _buffers    borrowed buffers and addresses
 #   _marshal    Python values <-> C values
 #   _memory     values in buffers and at addresses
+#   _arrays     arrays and strings where C wants an address
+#   _objects    pointers and records: typed memory and what keeps it
 #   _dl         the dynamic linker
+#   _frames     what each thread keeps: errno
 #   _cif        CIF: what a function takes and returns
 #   _core       call
 #   _closure    C calls Python
+#   _function   typed calls
+#   _foreign    function pointers of ctypes, cffi and Cython modules
+#   library     Library: shared objects with their functions
 
+from ffi import _foreign as _foreign  # teaches Function other packages' pointers
 from ffi import errors
 from ffi._cif import CIF, Arguments
 from ffi._closure import Closure
 from ffi._core import call
-from ffi._dl import Handle, dlclose, dlopen, dlsym
+from ffi._dl import Handle, dlclose, dlsym
+from ffi._frames import check_errno, get_errno, set_errno
+from ffi._function import Function
 from ffi._layouts import struct, union
 from ffi._memory import addressof, read, read_pointer, string, view, write, write_pointer
+from ffi._objects import Pointer, Record, gc, new
 from ffi._tables import abi, alignof, sizeof, types
 from ffi._types import Type
 from ffi.errors import Error
+from ffi.library import Library, dlopen, find_library
 
 __all__ = [
     "CIF",
     "Arguments",
     "Closure",
     "Error",
+    "Function",
     "Handle",
+    "Library",
+    "Pointer",
+    "Record",
     "Type",
     "abi",
     "addressof",
     "alignof",
     "call",
+    "check_errno",
     "dlclose",
     "dlopen",
     "dlsym",
     "errors",
+    "find_library",
+    "gc",
+    "get_errno",
+    "new",
     "read",
     "read_pointer",
+    "set_errno",
     "sizeof",
     "string",
     "struct",

@@ -4,7 +4,10 @@ cimport numpy as cnp
 from cpython.buffer cimport Py_buffer, PyBuffer_Release
 from cpython.long cimport PyLong_Check, PyLong_CheckExact
 from cpython.object cimport PyObject, PyObject_TypeCheck, PyTypeObject
+from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uintptr_t
+
+from ffi._types cimport Type
 
 
 cdef extern from "Python.h":
@@ -63,6 +66,7 @@ cdef enum Holding:
     ARRAY
     BYTEARRAY
     VIEW
+    ADOPTED                             # an array that is owned, not borrowed
 
 
 # A buffer that is held while C uses it; the caller holds a reference to its owner. An array's state
@@ -98,7 +102,7 @@ cdef inline int examine(Borrowed *borrowed, bint writable) except -1:
     # Check what is held and read where it is; nothing may run Python code after this.
     cdef Array *array
     cdef int flags = cnp.NPY_ARRAY_C_CONTIGUOUS | (cnp.NPY_ARRAY_WRITEABLE if writable else 0)
-    if borrowed.holding == ARRAY:
+    if borrowed.holding == ARRAY or borrowed.holding == ADOPTED:
         array = <Array *>borrowed.owner
         if (
             not PyArray_CHKFLAGS(array, flags) or not PyArray_ISNOTSWAPPED(array)
@@ -124,6 +128,8 @@ cdef inline void give_back(Borrowed *borrowed) noexcept:
         (<PyByteArrayObject *>borrowed.owner).ob_exports -= 1
     elif borrowed.holding == VIEW:
         PyBuffer_Release(&borrowed.view)
+    elif borrowed.holding == ADOPTED:
+        Py_DECREF(<object>borrowed.owner)
 
 
 cdef int misaligned(const char *data, Py_ssize_t alignment) except -1
@@ -150,10 +156,44 @@ cdef inline uintptr_t to_address(object value) except? 0:
     return to_any_address(value)
 
 
+# Whatever stands for typed C memory: its address is taken where one is.
+cdef class AddressHolder:
+    cdef readonly Type type             # of the pointer to it, or of what is there
+    cdef uintptr_t value                # 0 once it was released
+    cdef Py_ssize_t nbytes              # known to be there; -1 for unknown
+    cdef bint readonly                  # what is there is const
+    cdef object owner                   # what keeps the memory valid, or None
+    # Of a root: what its memory points at, as {place of the address: (object, address)}.
+    cdef dict kept
+
+
+cdef int refuse_released(AddressHolder holder) except -1
+
+
+cdef inline uintptr_t held_address(AddressHolder holder) except 0:
+    if holder.value == 0:
+        refuse_released(holder)
+    return holder.value
+
+
+cdef inline object root_of(AddressHolder holder):
+    # What to hold for the memory: the holder may be released as long as nothing holds this.
+    return holder.owner if isinstance(holder.owner, AddressHolder) else holder
+
+
 # What keeps the addresses in some storage valid.
 cdef class Keepers:
     cdef list objects
     cdef list arrays                    # with the places of their addresses, until `settle`
+    # Where pointers are typed, the place of each object's address; None elsewhere.
+    cdef list places
+
+
+cdef inline int hold(Keepers keepers, object value, const char *place) except -1:
+    keepers.objects.append(value)
+    if keepers.places is not None:
+        keepers.places.append(<uintptr_t>place)
+    return 0
 
 
 # Write the address of None (NULL), an int, a buffer or an object of ours. `keepers` is None where

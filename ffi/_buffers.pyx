@@ -16,7 +16,7 @@ from cpython.long cimport PyLong_Check
 from libc.string cimport memcpy
 
 from ffi._layouts cimport is_native
-from ffi._types cimport IS_BIG_ENDIAN, describe, shorten, type_name
+from ffi._types cimport BY_SPELLING, IS_BIG_ENDIAN, describe, shorten, type_name
 
 cnp.import_array()
 
@@ -31,6 +31,21 @@ cdef class CodePointer:
     def address(self):
         """The address of the machine code."""
         return <uintptr_t>self.code
+
+
+cdef Type POINTER = BY_SPELLING["pointer"]
+
+
+cdef class AddressHolder:
+    """Base of the objects that stand for typed C memory."""
+
+    def __cinit__(self):
+        self.type = POINTER
+        self.nbytes = -1
+
+
+cdef int refuse_released(AddressHolder holder) except -1:
+    raise FFIValueError(f"{holder!r} was released")
 
 
 # --- borrowing
@@ -156,6 +171,8 @@ cdef uintptr_t address_of(object value) except? 0:
         return to_address(value)
     if isinstance(value, CodePointer):
         return <uintptr_t>(<CodePointer>value).code
+    if isinstance(value, AddressHolder):
+        return held_address(value)
     if not cnp.PyArray_Check(value) and not PyObject_CheckBuffer(value):
         raise FFITypeError(
             f"expected an address, a buffer, an ffi object or None, got {describe(value)}"
@@ -198,6 +215,11 @@ cdef int store_address(char *place, object value, Keepers keepers) except -1:
 
 
 cdef object keep(object value, char *place, Keepers keepers):
+    if isinstance(value, AddressHolder):
+        # It may be released before `settle`, but not from then on.
+        keepers.arrays.append((value, <uintptr_t>place))
+        hold(keepers, root_of(value), place)
+        return value
     if cnp.PyArray_Check(value):
         keepers.arrays.append((value, <uintptr_t>place))
     elif PyObject_CheckBuffer(value):
@@ -206,7 +228,7 @@ cdef object keep(object value, char *place, Keepers keepers):
             value = memoryview(value)
         except (BufferError, ValueError, TypeError) as exc:
             raise refused_buffer(value, exc) from exc
-    keepers.objects.append(value)
+    hold(keepers, value, place)
     return value
 
 

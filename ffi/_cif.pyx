@@ -24,7 +24,7 @@ from ffi._buffers cimport Borrowed, Keepers, borrow, examine, give_back, is_inte
 from ffi._direct cimport make_plan
 from ffi._faults cimport check_faults
 from ffi._layouts cimport to_type
-from ffi._types cimport IS_BIG_ENDIAN, Type, shorten
+from ffi._types cimport IS_BIG_ENDIAN, Type, check_has_values, shorten
 
 cnp.import_array()
 
@@ -381,6 +381,8 @@ cdef Type to_rtype(object value):
         rtype = to_type(value)
         if rtype.code == _types.ARRAY:
             raise FFITypeError(f"C cannot return an array, got {rtype.name}")
+        if rtype.code != _types.VOID:
+            check_has_values(rtype)
     except Error as exc:
         raise located(exc, "argument 'rtype'") from None
     return rtype
@@ -392,6 +394,7 @@ cdef Type to_atype(Py_ssize_t index, object value):
         atype = to_type(value)
         if atype.code == _types.VOID:
             raise FFITypeError("void is no argument; without arguments, give no types")
+        check_has_values(atype)
         if atype.code == _types.ARRAY:
             raise FFITypeError(f"C passes the address of {atype.name}; use ffi.types.pointer")
     except Error as exc:

@@ -26,6 +26,7 @@ from ffi cimport _types, libffi
 from ffi._buffers cimport CodePointer
 from ffi._cif cimport CIF, check_libffi, check_status, result_at
 from ffi._direct cimport MAX_THUNKS, set_handler, take_thunk
+from ffi._frames cimport Thread, current_thread, swap_in, swap_out
 from ffi._types cimport describe, type_name
 
 cdef extern from "Python.h":
@@ -362,10 +363,14 @@ cdef void enter_libffi(
 
 cdef void enter(void *data, void *rvalue, void **avalues) noexcept nogil:
     cdef Slot *slot = <Slot *>data
+    cdef Thread *thread = current_thread()
+    # Python sees C's errno, and C gets back what Python leaves there.
+    swap_out(thread)
     memset(rvalue, 0, slot.result_size)
     if interpreter_is_running():
         with gil:
             run(slot, rvalue, avalues)
+    swap_in(thread)
 
 
 cdef void run(Slot *slot, void *rvalue, void **avalues) noexcept:

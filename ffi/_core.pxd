@@ -8,3 +8,7 @@ from ffi._cif cimport CIF
 cdef int call_views(
     CIF cif, void *fn, unsigned char[::1] rvalue, size_t[::1] avalues
 ) except -1 nogil
+
+
+# The call itself, on checked storage: `avalues` is the caller's own, and may be overwritten.
+cdef void invoke(CIF cif, void *fn, void *rvalue, void **avalues) noexcept nogil

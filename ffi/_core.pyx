@@ -24,6 +24,7 @@ from ffi._buffers cimport (
 from ffi._cif cimport CIF, MAX_ARGUMENTS, Arguments, check_result_size
 from ffi._direct cimport call_direct
 from ffi._faults cimport READS_PAST_ARGUMENTS
+from ffi._frames cimport Thread, current_thread, swap_in, swap_out
 from ffi._types cimport Type, describe, shorten
 
 cnp.import_array()
@@ -56,8 +57,7 @@ cdef enum:
 
 # --- the call itself
 
-cdef inline void invoke(CIF cif, void *fn, void *rvalue, void **avalues) noexcept nogil:
-    # libffi may overwrite `avalues`: it is the caller's private copy.
+cdef void invoke(CIF cif, void *fn, void *rvalue, void **avalues) noexcept nogil:
     if cif.plan is not NULL:
         call_direct(cif.plan, fn, rvalue, avalues)
     elif cif.call_plan is not NULL:
@@ -361,6 +361,7 @@ cdef str hint_at_function(object fn):
 cdef int call_raw(CIF cif, object fn, object rvalue, object avalues, bint release_gil) except -1:
     cdef RawCall raw
     cdef void *code
+    cdef Thread *thread
     cdef const char *argument = b"fn"
     cdef bint done = False
     begin(&raw, cif)
@@ -376,11 +377,16 @@ cdef int call_raw(CIF cif, object fn, object rvalue, object avalues, bint releas
         argument = b"avalues"
         if cif.nargs:
             examine_arguments(&raw, cif, avalues)
+        thread = current_thread()
         if release_gil:
             with nogil:
+                swap_in(thread)
                 invoke(cif, code, raw.result.data, raw.pointers)
+                swap_out(thread)
         else:
+            swap_in(thread)
             invoke(cif, code, raw.result.data, raw.pointers)
+            swap_out(thread)
         done = True
     finally:
         # Not an `except`, which costs every call a twentieth of its time.
@@ -443,6 +449,10 @@ def call(cif, fn, rvalue, avalues, *, release_gil=True):
         of a value (`write_pointer` writes them); or one buffer per argument with its value.
     release_gil : bool, optional
         Whether other Python threads run meanwhile.
+
+    Notes
+    -----
+    C's ``errno`` is set to what `get_errno` gives before, and kept there afterwards.
 
     Raises
     ------

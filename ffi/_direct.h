@@ -98,6 +98,10 @@ __attribute__((visibility("hidden"), used)) uint32_t direct_enter(size_t index, 
 
 #else
 
+static void direct_invoke(char *frame, void *function, size_t stack_words, uint32_t flags)
+{
+    (void)frame, (void)function, (void)stack_words, (void)flags;
+}
 static void direct_call(const direct_plan *plan, void *function, void *rvalue, void **avalues)
 {
     (void)plan, (void)function, (void)rvalue, (void)avalues;

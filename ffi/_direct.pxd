@@ -1,5 +1,7 @@
 # Calls and closures that do not go through libffi.
 
+from libc.stdint cimport uint32_t
+
 from ffi._types cimport Type
 
 cdef extern from *:
@@ -26,3 +28,10 @@ cdef Py_ssize_t MAX_THUNKS
 # Code for C that calls the handler with `data`; NULL when all has been given out.
 cdef void *take_thunk(const direct_plan *plan, void *data) noexcept
 cdef void set_handler(handler function) noexcept
+
+
+# Load the registers and the stack from a frame, call, save the result's registers in it.
+ctypedef void (*frame_invoker)(
+    char *frame, void *fn, size_t stack_words, uint32_t flags
+) noexcept nogil
+cdef frame_invoker INVOKE_FRAME

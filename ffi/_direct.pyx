@@ -55,6 +55,7 @@ cdef extern from "_direct.h":
         const direct_type *result, const direct_type *arguments, size_t count, int *out_of_memory
     )
     bint direct_plans_agree(const direct_plan *one, const direct_plan *other)
+    void direct_invoke(char *frame, void *fn, size_t stack_words, uint32_t flags) nogil
     void direct_call(const direct_plan *plan, void *fn, void *rvalue, void **avalues) nogil
     void *direct_thunk(size_t index)
     void direct_bind(size_t index, const direct_plan *plan, void *data)
@@ -63,6 +64,7 @@ cdef extern from "_direct.h":
 # For debugging: everything through libffi.
 cdef bint ENABLED = DIRECT_IS_KNOWN_ABI and os.environ.get("FFI_NO_DIRECT", "0") in ("", "0")
 
+INVOKE_FRAME = direct_invoke
 MAX_THUNKS = DIRECT_THUNKS
 cdef Py_ssize_t thunks_taken = 0
 

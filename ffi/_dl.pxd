@@ -8,4 +8,5 @@ cdef class SharedObject:
 
 cdef class Handle:
     cdef readonly str name
+    cdef readonly str path
     cdef SharedObject shared            # None once closed

@@ -7,7 +7,10 @@ from ffi.errors import Error, FFIOSError, FFITypeError, FFIValueError, located
 cimport cython
 from libc.stdint cimport uintptr_t
 
-from ffi._types cimport describe, shorten
+from ffi._types cimport describe, shorten, type_name
+
+cdef extern from "_dl.h":
+    const char *path_of_handle(void *handle) noexcept
 
 cdef extern from "<dlfcn.h>" nogil:
     void *c_dlopen "dlopen"(const char *path, int mode)
@@ -32,7 +35,7 @@ cdef class SharedObject:
 
 
 cdef class Handle:
-    """A loaded shared object, as `dlopen` returns it.
+    """A loaded shared object: what `dlsym` and `dlclose` take.
 
     Dropping a handle leaves the object loaded; `dlclose` closes it.
 
@@ -40,10 +43,12 @@ cdef class Handle:
     ----------
     name : str or None
         What was asked for; None is the running program itself.
+    path : str or None
+        The file that was found, links resolved; None for the running program.
     """
 
     def __init__(self):
-        raise FFITypeError("Handle(): use ffi.dlopen")
+        raise FFITypeError(f"{type_name(self)}(): use ffi.dlopen")
 
     @property
     def closed(self):
@@ -73,12 +78,14 @@ cdef bytes to_c_string(object text, str expected):
     return encoded
 
 
-cdef Handle open_shared_object(object name, object mode):
+def open_shared_object(type kind not None, name, mode):
+    """Load a shared object, with a handle of class `kind`."""
     cdef bytes encoded
     cdef const char *path = NULL
     cdef void *handle
     cdef int flags
-    cdef Handle self = Handle.__new__(Handle)
+    cdef const char *found
+    cdef Handle self = kind.__new__(kind)
     if name is not None:
         if not isinstance(name, (str, bytes)) and hasattr(type(name), "__fspath__"):
             try:
@@ -106,50 +113,11 @@ cdef Handle open_shared_object(object name, object mode):
         raise FFIOSError(linker_message())
     self.shared = SharedObject.__new__(SharedObject)
     self.shared.handle = handle
+    if path is not NULL:
+        found = path_of_handle(handle)
+        if found is not NULL:
+            self.path = os.path.realpath(os.fsdecode(<bytes>found))
     return self
-
-
-def dlopen(name=None, mode=os.RTLD_NOW):
-    """Load a shared object.
-
-    Parameters
-    ----------
-    name : str, bytes, path or None, optional
-        A path, or a file name that the dynamic linker searches for; a path object is always a
-        path. None is the running program with everything it has loaded globally, the C library
-        included.
-    mode : int, optional
-        ``os.RTLD_NOW`` by default; add ``os.RTLD_GLOBAL`` to offer its symbols to later ones.
-
-    Returns
-    -------
-    Handle
-        It stays loaded when the handle is dropped; `dlclose` ends it.
-
-    Raises
-    ------
-    OSError
-        If the linker cannot load it, in the linker's words.
-    TypeError, ValueError
-        If `name` is no path or holds a NUL.
-
-    See Also
-    --------
-    dlsym, dlclose
-
-    References
-    ----------
-    POSIX.1-2017, ``dlopen``.
-
-    Examples
-    --------
-    >>> ffi.dlopen(None)
-    <ffi.Handle None>
-    """
-    try:
-        return open_shared_object(name, mode)
-    except Error as exc:
-        raise located(exc, "dlopen()") from None
 
 
 cdef SharedObject open_of(object handle):
@@ -168,6 +136,11 @@ cdef void *find_symbol(SharedObject shared, object name, object library) except 
     if address is NULL:
         raise FFIOSError(f"{shorten(name)} in {library!r}: {linker_message()}")
     return address
+
+
+def find_address(handle, name):
+    """Return the address of a symbol; errors name no function."""
+    return <uintptr_t>find_symbol(open_of(handle), name, (<Handle>handle).name)
 
 
 def dlsym(handle, name, /):
@@ -208,7 +181,7 @@ def dlsym(handle, name, /):
     ffi.errors.FFIOSError: dlsym(): 'no_such_function' in None: ...
     """
     try:
-        return <uintptr_t>find_symbol(open_of(handle), name, (<Handle>handle).name)
+        return find_address(handle, name)
     except Error as exc:
         raise located(exc, "dlsym()") from None
 

@@ -1,4 +1,4 @@
-"""Layouts of structs, unions, bit-fields and arrays, and what is taken as a type: dtype <-> Type.
+"""Types made of types: structs, unions, arrays and pointers; dtype <-> Type, C spelling <-> Type.
 
 The layout rules of C live here, and nothing that reads or writes a C value.
 """
@@ -26,7 +26,8 @@ from libc.stdlib cimport calloc, free
 
 from ffi cimport _types, libffi
 from ffi._types cimport (
-    BY_DTYPE, BY_SPELLING, IS_BIG_ENDIAN, Type, new_type, set_key, shorten, type_name,
+    BY_DTYPE, BY_SPELLING, IS_BIG_ENDIAN, Type, check_has_values, new_type, set_key, shorten,
+    type_name,
 )
 
 cdef extern from "_platform.h":
@@ -122,25 +123,23 @@ cdef Type innermost(Type type):
 cdef Type array_of(Type item, Py_ssize_t length, dtype):
     # An array as a member of a struct; `dtype`, if there is one, has its whole shape.
     cdef Type self
-    cdef str base, rest
     if length < 1:
         raise FFIValueError(f"{item.name}[{length}]: a C array has at least one item")
     if dtype is None:
         # Flat: an array dtype of array dtypes keeps its axes apart.
         base_dtype, shape = item._dtype.subdtype or (item._dtype, ())
         dtype = np.dtype((base_dtype, (length, *shape)))
-    base, bracket, rest = item.name.partition("[")
-    self = new_type(
-        _types.ARRAY, f"{base}[{length}]{bracket}{rest}", length * item.size, item.alignment, dtype
-    )
+    self = new_type(_types.ARRAY, "", length * item.size, item.alignment, dtype)
     self.item = item
     self.length = length
+    self.name = spell(self)
     self.depth = item.depth + 1
     self.leaves = item.leaves
     self.has_union = item.has_union
     self.has_bits = item.has_bits
+    self.has_pointer = item.has_pointer
     check_nesting(self)
-    set_key(self, (<int>_types.ARRAY, length, item))
+    set_key(self, (<int>_types.ARRAY, length), (item,))
     if item.has_bits:
         self.value = array_of(item.value, length, None)
     if item.ffi is not NULL:
@@ -180,8 +179,7 @@ cdef list to_members(str where, spec):
             place = f"member {name!r}"
         try:
             resolved = to_type(member_type)
-            if (<Type>resolved).code == _types.VOID:
-                raise FFITypeError("void has no values")
+            check_has_values(resolved)
             width = None if len(parts) == 2 else to_width(resolved, parts[2], name is None)
         except Error as exc:
             raise located(exc, f"{where}: {place}") from None
@@ -245,10 +243,7 @@ cdef str declaration(str keyword, list members):
         if width is not None:
             parts.append(f"{member.name} {name or ''}:{width};")
             continue
-        base, bracket, rest = member.name.partition("[")
-        if base.startswith(("struct {", "union {")):
-            base = base.split(" ", 1)[0] + " {...}"
-        parts.append(f"{base} {name}{bracket}{rest};")
+        parts.append(f"{spell(member, name, short=True)};")
     return f"{keyword} {{ {' '.join(parts)} }}"
 
 
@@ -262,7 +257,7 @@ cdef Type aggregate(int code, str where, list members, name):
     cdef list fields = [], bits = [], padding = []
     cdef libffi.ffi_type **elements
     cdef bint is_union = code == _types.UNION, has_union = is_union, describable = not is_union
-    cdef bint has_own_bits = False, has_bits = False
+    cdef bint has_own_bits = False, has_bits = False, has_pointer = False
     if name is None:
         name = declaration("struct" if code == _types.STRUCT else "union", members)
     elif not isinstance(name, str):
@@ -294,12 +289,14 @@ cdef Type aggregate(int code, str where, list members, name):
         leaves += member.leaves
         has_union = has_union or member.has_union
         has_bits = has_bits or has_own_bits or member.has_bits
+        has_pointer = has_pointer or member.has_pointer
         describable = describable and not has_own_bits and member.ffi is not NULL
     size = round_up((end + 7) // 8, alignment)
     if size > MAX_SIZE:
         raise FFIOverflowError(f"{where}: {name} has more than {<Py_ssize_t>MAX_SIZE} bytes")
     self = new_type(code, name, size, alignment, None)
     self.fields = tuple(fields)
+    self.indices = {name: i for i, (name, _, _) in enumerate(fields)}
     if has_own_bits:
         self.bits = tuple(bits)
         self.padding = tuple(padding)
@@ -308,14 +305,16 @@ cdef Type aggregate(int code, str where, list members, name):
     self.leaves = leaves
     self.has_union = has_union
     self.has_bits = has_bits
+    self.has_pointer = has_pointer
     check_nesting(self)
     self._dtype = memory_dtype(self)
     set_key(
         self,
         (
-            code, size, alignment, tuple([(offset, member) for _, member, offset in fields]),
-            self.bits, self.padding,
+            code, size, alignment, tuple([offset for _, _, offset in fields]), self.bits,
+            self.padding,
         ),
+        tuple([member for _, member, _ in fields]),
     )
     if has_bits:
         self.value = value_struct(self, where)
@@ -504,6 +503,115 @@ cdef Type struct_from_dtype(str where, dtype, name):
     return self
 
 
+# --- pointers
+
+cpdef Type pointer_to(Type target, bint const=False):
+    """Return the type of pointers to `target`.
+
+    Parameters
+    ----------
+    target : Type
+        ``void`` for pointers to anything.
+    const : bool, optional
+        Whether what is pointed at is const.
+
+    Returns
+    -------
+    Type
+    """
+    cdef Type self = new_type(_types.POINTER, "", POINTER.size, POINTER.alignment, POINTER._dtype)
+    self.ffi = POINTER.ffi
+    self.target = target
+    self.const = const
+    self.depth = target.depth + 1
+    check_nesting(self)
+    self.name = spell(self)
+    return set_key(self, (<int>_types.POINTER, const), (target,))
+
+
+cpdef Type opaque(str tag):
+    """Return the opaque type of this tag: C knows what it is, here it is only pointed at.
+
+    Parameters
+    ----------
+    tag : str
+        As C spells it, ``"struct foo"`` or ``"FILE"``.
+
+    Returns
+    -------
+    Type
+    """
+    cdef Type self
+    if not tag:
+        raise FFIValueError("an opaque type has a tag, got an empty str")
+    self = new_type(_types.OPAQUE, tag, 0, 1, None)
+    self.tag = tag
+    return set_key(self, (<int>_types.OPAQUE, tag), ())
+
+
+cdef Type POINTER = BY_SPELLING["pointer"]
+# Where the names of scalar types are not C's.
+cdef dict C_NAMES = {
+    "byte": "unsigned char", "schar": "signed char", "uchar": "unsigned char",
+    "ushort": "unsigned short", "uint": "unsigned int", "ulong": "unsigned long",
+    "longlong": "long long", "ulonglong": "unsigned long long", "longdouble": "long double",
+    "bool": "_Bool", "complex_float": "float _Complex", "complex_double": "double _Complex",
+    "complex_longdouble": "long double _Complex",
+    **{f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+
+
+cdef str spell(Type type, str name="", bint short=False):
+    # From the inside out, as C's declarators go: a pointer to an array is `int (*name)[3]`.
+    cdef str text = name
+    cdef str base
+    cdef bint const = False, is_pointer = False
+    while type.code == _types.POINTER or type.code == _types.ARRAY:
+        if type.code == _types.ARRAY:
+            text = f"{text}[{type.length}]"
+            type = type.item
+            continue
+        if const:
+            text = f"const {text}"
+        text = f"*{text}"
+        is_pointer = True
+        const = type.const
+        type = type.target
+        if type.code == _types.ARRAY:
+            text = f"({text})"
+    base = type.name
+    if is_pointer and type.fields is None and type.tag is None:
+        base = C_NAMES.get(base, base)
+    if short and base.startswith(("struct {", "union {")):
+        base = base.split(" ", 1)[0] + " {...}"
+    if const:
+        base = f"const {base}"
+    return f"{base}{text}" if not text or text.startswith("[") else f"{base} {text}"
+
+
+cdef Type from_spelling(str text):
+    """The scalar type, or the pointer to one, that is spelled so in C; None for others."""
+    cdef list levels = text.replace("*", " * ").split(" * ")
+    cdef Type found = None
+    cdef bint const = False, is_const
+    if len(levels) > MAX_DEPTH:
+        return None
+    for i, level in enumerate(levels):
+        words = (<str>level).split()
+        is_const = "const" in words
+        words = [word for word in words if word != "const"]
+        if i == 0:
+            found = BY_SPELLING.get(" ".join(words))
+        elif words:
+            return None
+        else:
+            found = pointer_to(found, const)
+        if found is None:
+            return None
+        const = is_const
+    return found
+
+
 # --- what is taken as a type
 
 cdef bint is_native(object dtype) except -1:
@@ -591,8 +699,7 @@ cdef Type to_array(object value):
         lengths += to_shape(shape)
         check_axes(len(lengths))
     item = to_type(value)
-    if item.code == _types.VOID:
-        raise FFITypeError("void has no values")
+    check_has_values(item)
     check_axes(len(lengths) + <Py_ssize_t>item._dtype.ndim)
     for length in reversed(lengths):
         size = (item.value if item.has_bits else item).size
@@ -623,9 +730,12 @@ cdef int check_axes(Py_ssize_t count) except -1:
 
 
 cdef object to_dtype(object value):
-    """The dtype of what `to_type` takes, also one without a C type; None for void."""
+    """The dtype of what `to_type` takes and has values, also one without a C type."""
     found = resolve(value)
-    return (<Type>found)._dtype if isinstance(found, Type) else found
+    if isinstance(found, Type):
+        check_has_values(found)
+        return (<Type>found)._dtype
+    return found
 
 
 cdef object resolve(object value):
@@ -635,7 +745,8 @@ cdef object resolve(object value):
     if isinstance(value, Type) or PyArray_DescrCheck(value):
         return value
     if isinstance(value, str):
-        found = BY_SPELLING.get(" ".join((<str>value).split()))
+        # A subclass may say anything about itself.
+        found = from_spelling(PyUnicode_FromObject(value))
         if found is not None:
             return found
         try:
@@ -701,6 +812,10 @@ def _array(Type item not None, Py_ssize_t length, dtype):
 def _reduce(Type type):
     if type.code == _types.ARRAY:
         return _array, (type.item, type.length, type._dtype)
+    if type.code == _types.OPAQUE:
+        return opaque, (type.tag,)
+    if type.code == _types.POINTER and type is not POINTER:
+        return pointer_to, (type.target, type.const)
     if type.code == _types.STRUCT or type.code == _types.UNION:
         members = [(name, member) for name, member, _ in type.fields]
         if type.declared is not None:

@@ -21,6 +21,16 @@ cdef uint64_t to_uint64(int code, object value) except? <uint64_t>-1
 cdef double to_double(int code, object value) except? -1
 cdef int out_of_range(int code, object value) except -1
 cdef void swap_bytes(Type type, char *data) noexcept
+cdef bint same_value(Type type, const char *left, const char *right) noexcept
+# Of a bit-field in its storage unit.
+cdef object load_bits(Type type, int shift, int width, const char *data)
+cdef int store_bits(Type type, int shift, int width, char *data, object value) except -1
+
+# How pointers are stored where they are typed: where the keepers have places.
+ctypedef int (*pointer_store)(
+    Type type, char *data, object value, Keepers keepers
+) except -1
+cdef void set_pointer_store(pointer_store function) noexcept
 
 
 cdef inline object load(Type type, const char *data):

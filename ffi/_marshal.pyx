@@ -19,8 +19,10 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memset
 
-from ffi._buffers cimport Descr, Keepers, is_integer, store_address
-from ffi._types cimport IS_BIG_ENDIAN, describe, shorten
+from ffi._buffers cimport (
+    AddressHolder, Descr, Keepers, held_address, hold, is_integer, store_address,
+)
+from ffi._types cimport IS_BIG_ENDIAN, check_has_values, describe, shorten
 
 cnp.import_array()
 
@@ -313,8 +315,8 @@ cdef object load_other(Type type, const char *data):
     if code == _types.COMPLEX_DOUBLE:
         memcpy(c16, data, sizeof(c16))
         return PyComplex_FromDoubles(c16[0], c16[1])
-    if code == _types.VOID:
-        raise FFITypeError("void has no values")
+    if code == _types.VOID or code == _types.OPAQUE:
+        check_has_values(type)
     if code == _types.STRUCT or code == _types.UNION or code == _types.ARRAY:
         return load_aggregate(type, data)
     # NumPy copies the bytes, aligned or not.
@@ -337,12 +339,23 @@ cdef object load_aggregate(Type type, const char *data):
     return cnp.PyArray_ToScalar(cnp.PyArray_DATA(array), array)
 
 
+cdef pointer_store store_typed_pointer = NULL
+
+
+cdef void set_pointer_store(pointer_store function) noexcept:
+    global store_typed_pointer
+    store_typed_pointer = function
+
+
 cdef int store_other(Type type, char *data, object value, Keepers keepers) except -1:
     cdef int code = type.code
     cdef Py_complex c16
     cdef long double real
     if code == _types.POINTER:
-        store_address(data, value, keepers)
+        if keepers is not None and keepers.places is not None:
+            store_typed_pointer(type, data, value, keepers)
+        else:
+            store_address(data, value, keepers)
     elif code == _types.BOOL:
         store_bool(data, value)
     elif code == _types.CHAR:
@@ -357,8 +370,8 @@ cdef int store_other(Type type, char *data, object value, Keepers keepers) excep
         memcpy(data, &c16, sizeof(c16))
     elif code == _types.COMPLEX_LONGDOUBLE:
         store_complex_longdouble(data, value)
-    elif code == _types.VOID:
-        raise FFITypeError("void has no values")
+    elif code == _types.VOID or code == _types.OPAQUE:
+        check_has_values(type)
     else:
         store_aggregate(type, data, value, keepers)
     return 0
@@ -369,6 +382,8 @@ cdef int store_aggregate(Type type, char *data, object value, Keepers keepers) e
     cdef Py_ssize_t i
     if isinstance(value, (np.void, np.ndarray)):
         return store_same_dtype(type, data, value)
+    if isinstance(value, AddressHolder):
+        return store_record(type, data, value, keepers)
     memset(data, 0, type.size)
     if type.code == _types.ARRAY:
         return store_items(type, data, value, keepers)
@@ -377,7 +392,7 @@ cdef int store_aggregate(Type type, char *data, object value, Keepers keepers) e
         return store_named(type, data, dict(value), keepers)
     if type.code == _types.UNION or not isinstance(value, tuple):
         wrong_kind(
-            f"a NumPy record{', tuple' if type.code == _types.STRUCT else ''} or dict "
+            f"a Record, NumPy record{', tuple' if type.code == _types.STRUCT else ''} or dict "
             f"for {type.name}",
             value,
         )
@@ -386,6 +401,16 @@ cdef int store_aggregate(Type type, char *data, object value, Keepers keepers) e
         raise FFIValueError(f"expected {len(type.fields)} members of {type.name}, got {len(items)}")
     for i in range(len(type.fields)):
         store_field(type, i, data, items[i], keepers)
+    return 0
+
+
+cdef int store_record(Type type, char *data, AddressHolder value, Keepers keepers) except -1:
+    if value.type != type:
+        raise FFITypeError(f"expected {type.name}, got {shorten(value)}")
+    memcpy(data, <const char *>held_address(value), type.size)
+    if keepers is not None and type.has_pointer:
+        # A tuple tells it from an object whose address was stored.
+        hold(keepers, (value,), data)
     return 0
 
 

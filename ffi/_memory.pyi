@@ -3,10 +3,10 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from ffi._buffers import CodePointer, _Buffer
+from ffi._buffers import AddressHolder, CodePointer, _Buffer
 from ffi._layouts import _AnyType
 
-def addressof(obj: _Buffer | CodePointer, /) -> int: ...
+def addressof(obj: _Buffer | AddressHolder | CodePointer, /) -> int: ...
 def read(
     type: _AnyType, buffer: _Buffer, offset: SupportsIndex = 0, byteorder: str = ...
 ) -> Any: ...
@@ -16,16 +16,18 @@ def write(
 def read_pointer(buffer: _Buffer, offset: SupportsIndex = 0, byteorder: str = ...) -> int: ...
 def write_pointer(
     buffer: _Buffer,
-    value: _Buffer | CodePointer | SupportsIndex | None,
+    value: _Buffer | AddressHolder | CodePointer | SupportsIndex | None,
     offset: SupportsIndex = 0,
     byteorder: str = ...,
 ) -> None: ...
 def view(
-    address: SupportsIndex,
+    address: SupportsIndex | AddressHolder,
     dtype: _AnyType,
     shape: SupportsIndex | Sequence[SupportsIndex] = (),
     *,
     readonly: bool = False,
     owner: object = None,
 ) -> np.ndarray[Any, Any]: ...
-def string(address_or_buffer: SupportsIndex | _Buffer, maxlen: SupportsIndex = -1) -> bytes: ...
+def string(
+    address_or_buffer: SupportsIndex | AddressHolder | _Buffer, maxlen: SupportsIndex = -1
+) -> bytes: ...

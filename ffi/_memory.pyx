@@ -3,6 +3,7 @@
 An address becomes readable only here, and only by saying what is there.
 """
 
+import math
 import sys
 
 from ffi.errors import Error, FFINotImplementedError, FFIOverflowError, FFITypeError, FFIValueError
@@ -20,8 +21,8 @@ from libc.string cimport memcpy, strlen
 
 from ffi cimport _marshal
 from ffi._buffers cimport (
-    NOTHING, Borrowed, Descr, address_of, borrow, examine, give_back, is_integer, is_number,
-    to_address,
+    NOTHING, AddressHolder, Borrowed, Descr, address_of, borrow, examine, give_back, held_address,
+    is_integer, is_number, root_of, to_address,
 )
 from ffi._layouts cimport to_dtype, to_type
 from ffi._types cimport Type, describe, shorten
@@ -59,8 +60,9 @@ def addressof(obj, /):
     Parameters
     ----------
     obj : buffer or ffi object
-        A C-contiguous buffer (its first byte), a `Closure` (its code), a `Type` (its
-        ``ffi_type``), a `CIF` (its ``ffi_cif``) or packed arguments (their pointer array).
+        A C-contiguous buffer (its first byte), a `Pointer` (what it points at), a `Record`, a
+        `Closure` (its code), a `Type` (its ``ffi_type``), a `CIF` (its ``ffi_cif``) or packed
+        arguments (their pointer array).
 
     Returns
     -------
@@ -372,9 +374,10 @@ cdef list to_shape(object shape):
 
 
 cdef object to_view_dtype(object dtype):
-    result = to_dtype(dtype)
-    if result is None:
-        raise FFITypeError("argument 'dtype': void has no values")
+    try:
+        result = to_dtype(dtype)
+    except Error as exc:
+        raise located(exc, "argument 'dtype'") from None
     if result.hasobject:
         raise FFITypeError(f"argument 'dtype': {result} holds Python objects, C has none")
     if result.kind == "U":
@@ -382,6 +385,14 @@ cdef object to_view_dtype(object dtype):
     if result.itemsize == 0:
         raise FFIValueError(f"argument 'dtype': {result} has no size")
     return result
+
+
+cdef int check_extent(AddressHolder holder, object nbytes) except -1:
+    if 0 <= holder.nbytes < nbytes:
+        raise FFIValueError(
+            f"expected at most {holder.nbytes} bytes, which {holder!r} has, got {nbytes}"
+        )
+    return 0
 
 
 cdef object new_view(object address, object dtype, object shape, bint readonly, object owner):
@@ -396,8 +407,15 @@ cdef object new_view(object address, object dtype, object shape, bint readonly, 
             f"argument 'shape': expected at most {<int>MAX_NDIM} axes, those of the dtype "
             f"included, got {len(lengths) + dtype.ndim}"
         )
+    size = math.prod(lengths) * dtype.itemsize
     try:
-        start = to_address(address)
+        if isinstance(address, AddressHolder):
+            start = held_address(address)
+            check_extent(address, size)
+            readonly = readonly or (<AddressHolder>address).readonly
+            owner = root_of(address) if owner is None else (root_of(address), owner)
+        else:
+            start = to_address(address)
     except Error as exc:
         raise located(exc, "argument 'address'") from None
     if start == 0:
@@ -433,16 +451,16 @@ def view(address, dtype, shape=(), *, readonly=False, owner=None):
 
     Parameters
     ----------
-    address : int
+    address : int or Pointer
         Where the first item is.
     dtype : dtype, scalar type, Type or str
         What is there.
     shape : int or tuple of int, optional
         How many there are; the default is one, as a zero-dimensional array.
     readonly : bool, optional
-        Whether the array refuses writes.
+        Whether the array refuses writes. It does for a `Pointer` to const.
     owner : object, optional
-        What keeps the memory valid; the array holds it.
+        What keeps the memory valid; the array holds it, and what keeps that of a `Pointer`.
 
     Returns
     -------
@@ -454,7 +472,7 @@ def view(address, dtype, shape=(), *, readonly=False, owner=None):
     TypeError
         If an argument is of another kind, or the dtype holds Python objects.
     ValueError
-        For NULL and negative lengths.
+        For NULL, negative lengths, and more than what a `Pointer` is known to point at.
     OverflowError
         If the array does not fit the address space.
 
@@ -472,13 +490,20 @@ def view(address, dtype, shape=(), *, readonly=False, owner=None):
         raise located(exc, "view()") from None
 
 
-cdef object read_string(object source, object maxlen):
+cdef bytes read_string(object source, object maxlen):
     cdef Borrowed borrowed
-    cdef Py_ssize_t limit
+    cdef Py_ssize_t limit, known
     cdef const char *start
     limit = to_ssize(maxlen, "maxlen")
     if limit < -1:
         raise FFIValueError(f"argument 'maxlen': expected -1 or more, got {limit}")
+    if isinstance(source, AddressHolder):
+        start = <const char *>held_address(source)
+        if (<AddressHolder>source).nbytes >= 0:
+            known = (<AddressHolder>source).nbytes
+            limit = known if limit < 0 else min(limit, known)
+        limit = strlen(start) if limit < 0 else strnlen(start, limit)
+        return PyBytes_FromStringAndSize(start, limit)
     if is_number(source) or is_integer(source):
         start = <const char *>to_address(source)
         if start is NULL:
@@ -500,8 +525,8 @@ def string(address_or_buffer, maxlen=-1):
 
     Parameters
     ----------
-    address_or_buffer : int or buffer
-        Where the string starts. A buffer is read to its end at most.
+    address_or_buffer : int, Pointer or buffer
+        Where the string starts. A buffer, or memory of known size, is read to its end at most.
     maxlen : int, optional
         Read at most this many bytes; -1 for no limit.
 

@@ -25,6 +25,7 @@ cdef enum Code:
     STRUCT
     UNION
     ARRAY
+    OPAQUE
 
 
 cdef inline bint is_integral(int code) noexcept nogil:
@@ -50,6 +51,9 @@ cdef class Type:
     cdef readonly Py_ssize_t alignment
     cdef readonly tuple fields
     cdef readonly tuple bits            # None without bit-fields
+    cdef readonly Type target           # what a pointer points at, `void` for any; else None
+    cdef readonly bint const            # whether that is const
+    cdef readonly str tag               # of an opaque type; else None
     cdef int code
     cdef Type item                      # of an array
     cdef Py_ssize_t length              # of an array
@@ -58,12 +62,16 @@ cdef class Type:
     cdef libffi.ffi_type **elements
     cdef Type half                      # of a long array: what `elements` points at
     cdef object _dtype
+    # ABI identity: the type's own part of it, and the types it is made of.
     cdef tuple key
+    cdef tuple parts
     cdef Py_hash_t hash
-    cdef int depth                      # nesting of aggregates
+    cdef int depth                      # nesting of aggregates and pointers
     cdef Py_ssize_t leaves              # members of members, all counted
     cdef bint has_union                 # is one or has one among its members
     cdef bint has_bits                  # has a bit-field, or one among its members has
+    cdef bint has_pointer               # is one or has one among its members
+    cdef dict indices                   # of the fields, by name; None without fields
     # Of unnamed bit-fields: (bits from the start of the aggregate to it, its width).
     cdef tuple padding
     cdef tuple declared                 # (name, Type, width) of all members, if `bits` is a tuple
@@ -76,7 +84,8 @@ cdef dict BY_DTYPE                      # those that have a dtype of their own
 cdef bint IS_BIG_ENDIAN
 
 cdef Type new_type(int code, str name, Py_ssize_t size, Py_ssize_t alignment, dtype)
-cdef Type set_key(Type self, tuple key)
+cdef Type set_key(Type self, tuple key, tuple parts)
+cdef int check_has_values(Type type) except -1
 cdef str type_name(value)
 cdef str describe(value)
 cdef str shorten(value)

@@ -14,7 +14,10 @@ cimport numpy as cnp
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.object cimport Py_TYPE
 from libc.stddef cimport ptrdiff_t, wchar_t
-from libc.stdint cimport intptr_t, uintptr_t
+from libc.stdint cimport (
+    int_fast8_t, int_fast16_t, int_fast32_t, int_fast64_t, intptr_t, uint_fast8_t, uint_fast16_t,
+    uint_fast32_t, uint_fast64_t, uintptr_t,
+)
 from libc.stdlib cimport free
 
 from ffi cimport libffi
@@ -42,15 +45,16 @@ cdef class Type:
 
     Made by `struct` and `union`, from NumPy dtypes, or taken from `types`; never called directly.
     Types are equal when they are ABI-identical (``types.int == types.int32`` where an ``int`` has
-    four bytes), except that ``bool``, ``char`` and ``pointer`` equal only themselves. A type
-    exports a buffer of no bytes at the address of its ``ffi_type``.
+    four bytes), except that ``bool`` and ``char`` equal only themselves, pointers compare what they
+    point at, and opaque types are the same by their tags. A type exports a buffer of no bytes at
+    the address of its ``ffi_type``.
 
     Attributes
     ----------
     name : str
         The C name, such as ``"int"``.
     size : int
-        Bytes of one value, 0 for ``void``.
+        Bytes of one value, 0 for ``void`` and opaque types.
     alignment : int
         Bytes.
     fields : tuple or None
@@ -60,6 +64,12 @@ cdef class Type:
     bits : tuple or None
         For a struct or union with bit-fields, one item per field: None, or ``(shift, width)`` of a
         bit-field, counted from the least significant bit of its storage unit.
+    target : Type or None
+        What a pointer points at; ``void`` for one to anything.
+    const : bool
+        Whether a pointer is one to const.
+    tag : str or None
+        The name of an opaque type, whose values only C knows.
 
     Examples
     --------
@@ -77,7 +87,7 @@ cdef class Type:
 
     @property
     def dtype(self):
-        """The `numpy.dtype` of one value in memory, None for ``void``."""
+        """The `numpy.dtype` of one value in memory, None for ``void`` and opaque types."""
         return self._dtype
 
     @property
@@ -95,7 +105,7 @@ cdef class Type:
     def __eq__(self, other):
         if not isinstance(other, Type):
             return NotImplemented
-        return self is other or (self.hash == (<Type>other).hash and self.key == (<Type>other).key)
+        return self is other or (self.hash == (<Type>other).hash and are_equal(self, other))
 
     def __hash__(self):
         return self.hash
@@ -205,14 +215,39 @@ cdef Type new_type(int code, str name, Py_ssize_t size, Py_ssize_t alignment, dt
     self.alignment = alignment
     self._dtype = dtype
     self.leaves = 1
+    self.has_pointer = code == POINTER
     self.padding = ()
     return self
 
 
-cdef Type set_key(Type self, tuple key):
+cdef Type set_key(Type self, tuple key, tuple parts):
     self.key = key
-    self.hash = hash(key)
+    self.parts = parts
+    self.hash = hash((key, tuple([part.hash for part in <list[Type]>list(parts)])))
     return self
+
+
+cdef bint are_equal(Type one, Type other) except -1:
+    # Each pair once: types may share parts so often that all paths to them cannot be walked.
+    cdef list pending = [(one, other)]
+    cdef set seen = set()
+    while pending:
+        one, other = pending.pop()
+        if one is other or (id(one), id(other)) in seen:
+            continue
+        if one.hash != other.hash or one.key != other.key:
+            return False
+        seen.add((id(one), id(other)))
+        pending += zip(one.parts, other.parts, strict=True)
+    return True
+
+
+cdef int check_has_values(Type type) except -1:
+    if type.code == VOID:
+        raise FFITypeError("void has no values")
+    if type.code == OPAQUE:
+        raise FFITypeError(f"{type.name} is opaque, only C knows its values; use a pointer to it")
+    return 0
 
 
 cdef Type scalar(str name, int code):
@@ -231,7 +266,7 @@ cdef Type scalar(str name, int code):
         code = DOUBLE
     elif code == COMPLEX_LONGDOUBLE and self.size == 2 * sizeof(double):
         code = COMPLEX_DOUBLE
-    return set_key(self, (code,))
+    return set_key(self, (code,), ())
 
 
 cdef int integer_code(Py_ssize_t size, bint signed) except -1:
@@ -294,7 +329,7 @@ def _spellings():
     yield from {
         "_Bool": "bool", "signed char": "schar", "unsigned char": "uchar", "signed": "int",
         "signed int": "int", "unsigned": "uint", "unsigned int": "uint",
-        "long double": "longdouble", "void*": "pointer", "void *": "pointer",
+        "long double": "longdouble",
         "float complex": "complex_float", "float _Complex": "complex_float",
         "double complex": "complex_double", "double _Complex": "complex_double",
         "long double complex": "complex_longdouble", "long double _Complex": "complex_longdouble",
@@ -308,6 +343,9 @@ def _spellings():
         yield f"int{bits}_t", f"int{bits}"
         yield f"uint{bits}_t", f"uint{bits}"
 
+
+(<Type>_SCALARS["pointer"]).target = _SCALARS["void"]
+set_key(_SCALARS["pointer"], (<int>POINTER, False), (_SCALARS["void"],))
 
 BY_SPELLING = {**_SCALARS, **{text: _SCALARS[name] for text, name in _spellings()}}
 # The double types come last: where a long double is a double, their dtypes are equal.
@@ -323,6 +361,20 @@ BY_DTYPE = {
 def scalars():
     """Return the scalar types by name."""
     return dict(_SCALARS)
+
+
+def fast_integers():
+    """Return by name the types that stdint.h calls fast, whose sizes the platform chooses."""
+    return {
+        "int_fast8_t": _SCALARS[f"int{8 * sizeof(int_fast8_t)}"],
+        "int_fast16_t": _SCALARS[f"int{8 * sizeof(int_fast16_t)}"],
+        "int_fast32_t": _SCALARS[f"int{8 * sizeof(int_fast32_t)}"],
+        "int_fast64_t": _SCALARS[f"int{8 * sizeof(int_fast64_t)}"],
+        "uint_fast8_t": _SCALARS[f"uint{8 * sizeof(uint_fast8_t)}"],
+        "uint_fast16_t": _SCALARS[f"uint{8 * sizeof(uint_fast16_t)}"],
+        "uint_fast32_t": _SCALARS[f"uint{8 * sizeof(uint_fast32_t)}"],
+        "uint_fast64_t": _SCALARS[f"uint{8 * sizeof(uint_fast64_t)}"],
+    }
 
 
 def platform_abi_values():

@@ -8,7 +8,9 @@ __all__ = [
     "BadArgtype",
     "BadTypedef",
     "Error",
+    "FFIAttributeError",
     "FFIBufferError",
+    "FFIKeyError",
     "FFINotImplementedError",
     "FFIOSError",
     "FFIOverflowError",
@@ -44,6 +46,17 @@ class FFINotImplementedError(Error, NotImplementedError):
 
 class FFIReferenceError(Error, ReferenceError):
     """C called something whose Python object is gone."""
+
+
+class FFIAttributeError(Error, AttributeError):
+    """A name that an object does not have, or that cannot be set."""
+
+
+class FFIKeyError(Error, KeyError):
+    """A name that a mapping does not have."""
+
+    # Not as KeyError, which shows its message as it shows a key.
+    __str__ = Exception.__str__
 
 
 class FFIBufferError(Error, BufferError):

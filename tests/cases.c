@@ -73,6 +73,24 @@ int64_t watch(const volatile int64_t *counter, int milliseconds)
     return *counter - before;
 }
 
+/* --- objects */
+
+struct node { int value; struct node *next; const char *name; };
+long sum_nodes(const struct node *node)
+{
+    long sum = 0;
+    for (; node != NULL; node = node->next) sum += node->value;
+    return sum;
+}
+
+int destroyed = 0;
+void *last_destroyed = NULL;
+void destroy(void *object)
+{
+    destroyed++;
+    last_destroyed = object;
+}
+
 /* --- a value through a call, and a value through a function pointer, for each type */
 
 struct byte { uint8_t b; };

@@ -1,4 +1,4 @@
-"""Random signatures, called and as closures, against the C compilers.
+"""Random signatures, called, as functions and as closures, against the C compilers.
 
 ``FFI_DIFF_SIGNATURES`` says how many signatures, and half as many with unions and bit-fields,
 ``FFI_DIFF_SEED`` which ones; ``CC`` and ``FFI_DIFF_CFLAGS`` choose one compiler and its flags
@@ -295,6 +295,47 @@ def call_problems(chunk: Chunk, s: Signature) -> list[str]:
     return found
 
 
+# --- typed calls
+
+
+def function_problems(chunk: Chunk, s: Signature) -> list[str]:
+    """Call one callee as a Function in both of its ways, with tuples and with Records."""
+    if s.variadic or (cif := make_cif(s)) is None:
+        return []
+    found = []
+    storage = [stored(t, v) for t, v in zip(s.atypes, s.values, strict=True)]
+    records = [
+        ffi.new(ctype.ffi_type, array[0])[0] if isinstance(ctype, c_types.Struct) else value
+        for ctype, array, value in zip(s.atypes, storage, s.values, strict=True)
+    ]
+    address = chunk.address(f"call_{s.index}")
+    for errcheck in None, lambda result, function, args: result:
+        function = ffi.Function(address, cif.rtype, *cif.atypes, errcheck=errcheck)
+        for way, arguments in ("values", s.values), ("Records", records):
+            chunk.reset()
+            problems = result_problems(s, function(*arguments))
+            problems += chunk.recorded(s.argument_leaves())
+            if (calls := int(chunk.variable("calls", np.intc)[()])) != 1:
+                problems.append(f"the callee ran {calls} times")
+            kind = "general" if errcheck else "short"
+            found += [f"Function, {kind} way, {way}: {problem}" for problem in problems]
+    return found
+
+
+def result_problems(s: Signature, result: Any) -> list[str]:
+    """Compare what a Function gave with the constant."""
+    if isinstance(s.rtype, c_types.Struct):
+        if type(result) is not ffi.Record:
+            return [f"a {type(result)} for a struct"]
+        raw = ffi.view(ffi.addressof(result), np.uint8, (s.rtype.dtype.itemsize,)).tobytes()
+        return differences(s.result_leaves(), raw)
+    if isinstance(s.rtype, c_types.Address):
+        # NULL is None, and all others are Pointers.
+        result = 0 if result is None else result.address
+    right = result is None if s.rtype is None else s.rtype.same(result, s.result)
+    return [] if right else [f"result: expected {s.result!r}, got {result!r:.60}"]
+
+
 # --- closures
 
 
@@ -362,6 +403,10 @@ def test_calls(chunk: Chunk) -> None:
     chunk.report(call_problems)
 
 
+def test_functions(chunk: Chunk) -> None:
+    chunk.report(function_problems)
+
+
 def test_closures(chunk: Chunk) -> None:
     chunk.report(closure_problems)
 
@@ -406,18 +451,19 @@ def test_differences_are_noticed(compile_c: Callable[..., Path], odd: bool) -> N
     structure = c_types.Struct("all", (*members, c_types.Array(c_types.CHAR, 2)))
     right = signatures.make_signature(rng, 0, structure, [structure, *c_types.SCALARS])
     chunk = make_chunk("noticed", [right], compile_c, 0)
-    assert call_problems(chunk, right) == closure_problems(chunk, right) == []
+    looks = call_problems, function_problems, closure_problems
+    assert [look(chunk, right) for look in looks] == [[], [], []]
 
     for i, ctype in enumerate(right.atypes):
         for name, value in alterations(rng, ctype, right.values[i]):
             values = (*right.values[:i], value, *right.values[i + 1 :])
             wrong = replace(right, values=values)
-            for problems in call_problems(chunk, wrong), closure_problems(chunk, wrong):
+            for problems in [look(chunk, wrong) for look in looks]:
                 assert problems
                 assert all(f"a{i}{name}:" in problem for problem in problems)
     for name, value in alterations(rng, structure, right.result):
         wrong = replace(right, result=value)
-        for problems in call_problems(chunk, wrong), closure_problems(chunk, wrong):
+        for problems in [look(chunk, wrong) for look in looks]:
             assert problems
             assert all(f"result{name}:" in problem for problem in problems)
 

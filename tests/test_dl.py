@@ -80,10 +80,10 @@ class Path:
 def test_paths(build, kind):
     path = build()
     handle = ffi.dlopen(kind(path))
-    assert type(handle) is ffi.Handle
+    assert type(handle) is ffi.Library
     assert handle.name == str(path)
     assert handle.closed is False
-    assert repr(handle) == f"<ffi.Handle {str(path)!r}>"
+    assert repr(handle) == f"<ffi.Library {str(path)!r}>"
     assert answer(handle) == 42
     ffi.dlclose(handle)
 
@@ -91,7 +91,7 @@ def test_paths(build, kind):
 def test_program_itself():
     for handle in (ffi.dlopen(), ffi.dlopen(None), ffi.dlopen(name=None, mode=os.RTLD_LAZY)):
         assert handle.name is None
-        assert repr(handle) == "<ffi.Handle None>"
+        assert repr(handle) == "<ffi.Library None>"
         cif = ffi.CIF("size_t", "pointer")
         result = np.zeros(1, np.uintp)
         ffi.call(cif, ffi.dlsym(handle, "strlen"), result, cif.pack(b"hello"))
@@ -284,13 +284,14 @@ def test_no_handle(handle):
 
 
 def test_handles_are_not_made_by_hand(build):
-    with refused(TypeError, match=r"^Handle\(\): use ffi\.dlopen"):
-        ffi.Handle()
+    for kind in (ffi.Handle, ffi.Library):
+        with refused(TypeError, match=rf"^{kind.__name__}\(\): use ffi\.dlopen"):
+            kind()
     handle = ffi.dlopen(build())
     for function in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError, match="Handle"):
+        with refused(TypeError, match="Library"):
             function(handle)
-    for name in ("name", "closed", "new"):
+    for name in ("name", "closed", "path", "release_gil", "types", "function", "new"):
         with pytest.raises(AttributeError, match=name):
             setattr(handle, name, 3)
     ffi.dlclose(handle)
@@ -305,7 +306,7 @@ def test_dlclose_unloads(build):
     assert ffi.dlclose(handle) is None
     assert count == 1
     assert handle.closed is True
-    assert repr(handle) == f"<ffi.Handle {handle.name!r} (closed)>"
+    assert repr(handle) == f"<ffi.Library {handle.name!r} (closed)>"
 
 
 def test_use_after_close(build):

@@ -18,6 +18,8 @@ PAIRS = {
     "FFINotImplementedError": NotImplementedError,
     "FFIReferenceError": ReferenceError,
     "FFIBufferError": BufferError,
+    "FFIAttributeError": AttributeError,
+    "FFIKeyError": KeyError,
     "BadTypedef": errors.FFITypeError,
     "BadABI": errors.FFIValueError,
     "BadArgtype": errors.FFITypeError,

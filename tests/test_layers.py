@@ -11,7 +11,8 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "ffi"
 SOURCES = sorted(p for p in FOLDER.iterdir() if p.suffix in (".py", ".pyx", ".pxd", ".pyi"))
 OBJECTS = {"object", "str", "bytes", "list", "dict", "tuple", "set", "Type", "Arguments", "Lent"}
-OBJECTS |= {"Handle", "SharedObject"}
+OBJECTS |= {"Handle", "SharedObject", "Pointer", "Record", "Memory", "Keepers"}
+OBJECTS |= {"Source", "Accepted"}
 MODULES = {path.stem for path in SOURCES} - {"__init__"}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import resource
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ COUNT = 10**5
 ADD = ffi.CIF(t.int, t.int, t.int)
 POINTERS = ffi.CIF(t.void, t.pointer, t.pointer)
 PAIR = ffi.struct([("a", t.int), ("b", t.double)], "struct pair")
+BITS = ffi.struct([("x", t.int, 20), ("y", t.int, 3)], "struct bits")
 # A pointer lost in each tenth of COUNT uses shows.
 ALLOWED = 128 * 1024
 
@@ -282,6 +285,99 @@ def test_views_and_strings():
         ffi.write_pointer(storage, storage)
 
     check_flat(use, storage, dtype, shape, PAIR, PAIR.dtype, count=COUNT // 2)
+
+
+def test_pointers():
+    array, kept = np.zeros(4), bytearray(8)
+    node = ffi.struct({"next": "void *", "d": "double *", "pair": PAIR}, "struct node")
+
+    def use():
+        one, other = ffi.new(node), ffi.new(node, (None, array, (1, 2.0)))
+        one[0].next, other[0].next = other, one
+        one[0].next.cast("char *").view(2)
+        one[0].next = kept
+        one[0].d = array
+        ffi.new("double *", one[0].d)[0].view(2)
+        other.cast(one.type)[0] = one[0]
+        assert other == other.cast("void *")
+        with ffi.new(("char", 4), b"abc") as text:
+            text.string()
+
+    check_flat(use, array, kept, node, PAIR, t.double, t.char, count=COUNT // 20)
+
+
+def test_records():
+    nested = ffi.struct({"pair": PAIR, "a": ("int", 3), "bits": BITS}, "struct nested")
+    record = ffi.new(nested, ((1, 2.0), [1, 2, 3], (1, 2)))[0]
+    pair, array = ffi.new(PAIR, (3, 4.0))[0], np.zeros(3, np.intc)
+
+    def use():
+        record.pair = pair
+        record.pair.b = 70000.5
+        record["a"] = array
+        record.bits.x = record.bits.y + 1
+        assert record == copy.copy(record)
+        pickle.loads(pickle.dumps(record))
+        repr(record)
+        np.asarray(record.pair)["a"] = 70000
+        memoryview(record).release()
+        memoryview(record.pair).release()
+        getattr(record, "none", dir(pair))
+
+    check_flat(use, nested, record, pair, array, PAIR, BITS, None, count=COUNT // 20)
+
+
+def test_destructors(cases, monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
+    library = ffi.dlopen(cases)
+    destroy, memory = ffi.dlsym(library, "destroy"), ffi.new(PAIR)
+    error = ValueError("always this one")
+
+    def fail(rvalue, avalues):
+        raise error
+
+    closure = ffi.Closure(ffi.CIF("void", "pointer"), fail)
+
+    def use():
+        ffi.gc(memory, destroy)[0].a = 70000
+        ffi.gc(memory, destroy).release()
+        with ffi.gc(memory, closure):
+            error.__traceback__ = None
+        cycle = [ffi.gc(memory, destroy)]
+        cycle.append(cycle)
+
+    check_flat(use, destroy, memory, error, closure, PAIR, count=COUNT // 10)
+
+
+def test_failing_pointers():
+    pointer, record = ffi.new("int"), ffi.new(PAIR)[0]
+    view, released, constant = pointer.view(), ffi.new("int"), pointer.cast("const int *")
+    released.release()
+    failures = [
+        failing(TypeError, lambda: ffi.new("no such type")),
+        failing(TypeError, lambda: ffi.new(PAIR, (1, "x"))),
+        failing(OverflowError, lambda: ffi.new(("int", 2), [1, 2**40])),
+        failing(TypeError, lambda: ffi.new("int *", constant)),
+        failing(TypeError, lambda: ffi.new("double *", pointer)),
+        failing(TypeError, lambda: constant.__setitem__(0, 1)),
+        failing(IndexError, lambda: pointer[70000]),
+        failing(ValueError, lambda: pointer.view(3)),
+        failing(TypeError, lambda: pointer.cast("int")),
+        failing(BufferError, pointer.release),
+        failing(ValueError, lambda: released[0]),
+        failing(TypeError, lambda: ffi.gc(pointer, None)),
+        failing(ValueError, lambda: ffi.gc(released, 1)),
+        failing(AttributeError, lambda: record.z),
+        failing(KeyError, lambda: record["z"]),
+        failing(TypeError, lambda: setattr(record, "a", "x")),
+        failing(TypeError, lambda: pickle.dumps(pointer)),
+        failing(TypeError, lambda: hash(record)),
+    ]
+    check_flat(
+        lambda: [fail() for fail in failures],
+        *(pointer, record, view, released, constant, PAIR),
+        count=COUNT // 30,
+    )
 
 
 def test_libraries(cases):

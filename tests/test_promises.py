@@ -38,7 +38,9 @@ except (TypeError, ValueError) as exc:
     assert run_python(code) == "True\n"
 
 
-@pytest.mark.parametrize("name", ["Arguments", "Type", "Handle", "CIF", "Closure"])
+@pytest.mark.parametrize(
+    "name", ["Arguments", "Type", "Handle", "CIF", "Closure", "Pointer", "Record"]
+)
 def test_blank_objects_are_harmless(name):
     code = f"""
 import ffi

@@ -20,7 +20,8 @@ set -eu
 release=trixie
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 packages="ca-certificates clang gcc libc6-dev libffi-dev make pkg-config python3 python3-cffi
-    python3-dev python3-numpy python3-pygments python3-pytest python3-setuptools"
+    python3-dev python3-joblib python3-numpy python3-pycparser python3-pygments python3-pytest
+    python3-scipy python3-setuptools"
 modules="Cython>=3.1 pytest>=8.4"  # younger than the release's
 
 say() {

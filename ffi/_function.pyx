@@ -1,0 +1,734 @@
+"""Functions: C functions with a signature, called with Python values.
+
+What a call does was decided when the function was made: `Step` says how each argument is converted
+and where in the frame of a direct call it goes. Where calls go through libffi, and for what is too
+large for the stack, there is one general way, `call_general`.
+"""
+
+import inspect
+import keyword
+
+from ffi import cdecl
+from ffi.errors import (
+    Error,
+    FFINotImplementedError,
+    FFITypeError,
+    FFIValueError,
+    located,
+)
+
+cimport cython
+cimport numpy as cnp
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.float cimport PyFloat_FromDouble
+from cpython.object cimport PyObject, PyTypeObject
+from libc.stdint cimport (
+    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t,
+)
+from libc.math cimport isinf
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset, strlen
+
+from ffi cimport _marshal, _types
+from ffi._arrays cimport accepted_arrays, borrow_pointee, examine_pointee
+from ffi._buffers cimport (
+    NOTHING, AddressHolder, Array, Borrowed, CodePointer, Keepers, PyArray_BYTES,
+    PyArray_CHKFLAGS, PyArray_ISNOTSWAPPED, PyArray_TYPE, give_back, held_address, hold, root_of,
+    settle,
+)
+from ffi._cif cimport CIF, result_at
+from ffi._core cimport invoke
+from ffi._direct cimport INVOKE_FRAME
+from ffi._dl cimport Handle, SharedObject
+from ffi._frames cimport Thread, current_thread, swap_in, swap_out
+from ffi._layouts cimport to_type
+from ffi._objects cimport Pointer, Record, address_as, load_object, new_keepers, store_object
+from ffi._types cimport Type, describe
+
+cnp.import_array()
+
+cdef extern from "alloca.h":
+    void *alloca(size_t size) nogil
+
+cdef extern from "_compact.h":
+    bint exact_int64(PyObject *value, int64_t *result)
+    bint exact_double(PyObject *value, double *result)
+
+cdef extern from "_direct_plan.h":
+    void direct_place(const Move *move, const Move *end, char *frame, const char *value) nogil
+    void direct_take(const Plan *plan, const char *frame, char *rvalue) nogil
+
+cdef extern from "Python.h":
+    ctypedef struct PyThreadState:
+        pass
+
+    PyThreadState *PyEval_SaveThread()
+    void PyEval_RestoreThread(PyThreadState *state)
+    Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
+    object PyVectorcall_Call(object function, object args, object kwargs)
+    PyObject *PyTuple_GET_ITEM(PyObject *items, Py_ssize_t index)
+    Py_ssize_t PyTuple_GET_SIZE(PyObject *items)
+    bint PyArray_CheckExact "PyArray_CheckExact"(PyObject *value)
+    object PyLong_FromLong(long value)
+    object PyLong_FromLongLong(long long value)
+    object PyLong_FromUnsignedLongLong(unsigned long long value)
+    bint PyType_IS "Py_IS_TYPE"(PyObject *value, PyTypeObject *type)
+    unsigned long Py_TPFLAGS_HAVE_VECTORCALL
+    void PyType_Modified(PyTypeObject *type)
+
+    ctypedef struct TypeObject "PyTypeObject":
+        Py_ssize_t tp_vectorcall_offset
+        void *tp_call
+        unsigned long tp_flags
+
+cdef enum:
+    # Bytes on the C stack; longer frames, arguments and results are made elsewhere.
+    MAX_FRAME = 768
+    MAX_STORAGE = 4096
+
+# Of functions that come from no library of ours.
+cdef SharedObject OPEN = SharedObject.__new__(SharedObject)
+
+
+@cython.final
+cdef class Function(CodePointer):
+    """A C function that is called with Python values.
+
+    Parameters
+    ----------
+    pointer : int, Pointer, Closure, Function, ctypes or cffi function pointer, or PyCapsule
+        The function's address.
+    *signature : str or types
+        A prototype, such as ``"double hypot(double x, double y)"``; or the types of the result and
+        the arguments. A capsule of SciPy's or another Cython module's needs none.
+    release_gil : bool, optional
+        Whether other Python threads run during a call. Give False for functions that are short and
+        do not block.
+    errcheck : callable, optional
+        Called after the function as ``errcheck(result, function, args)``; what it returns is
+        the call's result. See `check_errno`.
+
+    Attributes
+    ----------
+    address : int
+        The function's address.
+    rtype : Type
+        The result's type.
+    atypes : tuple of Type
+        The arguments' types.
+    prototype : str
+        The signature as C.
+    library : Library or None
+        Where the function comes from; it stays loaded as long as the function lives.
+    release_gil : bool
+    errcheck : callable or None
+
+    Raises
+    ------
+    TypeError
+        If `pointer` is no pointer to code, or a type is none.
+    ValueError
+        For NULL, and for a prototype that is no C.
+    NotImplementedError
+        For signatures that cannot be called correctly here, as `CIF` does.
+
+    Notes
+    -----
+    Arguments are given by position or by the prototype's names. One that does not fit its type is
+    a `TypeError`, `ValueError` or `OverflowError` that names it, before anything is called.
+
+    Before a call C's ``errno`` is set to what `get_errno` gives, afterwards it is kept there.
+
+    Functions are immutable and hashable; any number of threads may call one.
+
+    Examples
+    --------
+    >>> libm = ffi.dlopen("m")
+    >>> hypot = libm.function("double hypot(double x, double y)")
+    >>> hypot(3.0, y=4.0)
+    5.0
+    >>> hypot("3", 4.0)
+    Traceback (most recent call last):
+    ...
+    ffi.errors.FFITypeError: hypot(): argument 'x': expected a real number for double, got str '3'
+    """
+
+    def __cinit__(self, pointer, *signature, release_gil=True, errcheck=None):
+        if type(pointer) is Source:
+            prepare(self, pointer, release_gil, errcheck)
+            return
+        try:
+            source = source_of(pointer, signature)
+            prepare(self, source, release_gil, errcheck)
+        except Error as exc:
+            raise located(exc, "Function()") from None
+
+    def __dealloc__(self):
+        free(self.steps)
+
+    def __call__(self, *args, **kwargs):
+        # Calls come in by `call_function`; this is what `Function.__call__` is.
+        return PyVectorcall_Call(self, args, kwargs)
+
+    @property
+    def __name__(self):
+        return self.prototype_.name or "function"
+
+    @property
+    def __qualname__(self):
+        return self.__name__
+
+    @property
+    def __doc__(self):
+        return self.prototype
+
+    @property
+    def prototype(self):
+        """The signature as C."""
+        return self.prototype_.text
+
+    @property
+    def __signature__(self):
+        return signature_of(self.names)
+
+    def __repr__(self):
+        state = " (closed)" if self.shared.closed else ""
+        return f"<ffi.Function {self.prototype} at {self.address:#x}{state}>"
+
+    def __eq__(self, other):
+        if type(other) is not Function:
+            return NotImplemented
+        return self is other or identity(self) == identity(other)
+
+    def __hash__(self):
+        return hash(<uintptr_t>self.code)
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+cdef tuple identity(Function self):
+    return self.address, self.prototype_, self.release_gil, self.errcheck
+
+
+cdef object signature_of(tuple names):
+    """The parameters as Python sees them: those with names that Python cannot have by position."""
+    cdef Py_ssize_t i, positional = 0
+    kind = inspect.Parameter
+    shown = []
+    for i, name in enumerate(names):
+        if name is None or not name.isidentifier() or keyword.iskeyword(name):
+            name = f"arg{i}"
+            while name in names:
+                name += "_"
+            # What stands before one is by position too.
+            positional = i + 1
+        shown.append(name)
+    return inspect.Signature([
+        kind(name, kind.POSITIONAL_ONLY if i < positional else kind.POSITIONAL_OR_KEYWORD)
+        for i, name in enumerate(shown)
+    ])
+
+
+# --- making one
+
+cdef class Source:
+    """Where a function comes from: what `library` and others hand over instead of a pointer."""
+
+    cdef void *code
+    cdef object prototype
+    cdef object library
+    cdef SharedObject shared
+    cdef object keeper
+
+
+def make_function(address, prototype, handle, release_gil, errcheck):
+    """Make a function of a library, whose symbol `address` is."""
+    cdef Source source = Source()
+    source.code = <void *><uintptr_t>address
+    source.prototype = prototype
+    source.library = handle
+    source.shared = (<Handle?>handle).shared
+    return Function(source, release_gil=release_gil, errcheck=errcheck)
+
+
+def declaration_of(Function function not None):
+    """Return the `cdecl.Prototype` of a function."""
+    return function.prototype_
+
+
+# Filled by the module that knows other packages' function pointers:
+# (object, whether the signature is known) -> (address, keeper, prototype or None), or None for what
+# it does not know.
+cdef object resolve_foreign = None
+
+
+def set_resolve_foreign(function):
+    """Say how the function pointers of other packages are read."""
+    global resolve_foreign
+    resolve_foreign = function
+
+
+cdef Source source_of(object pointer, tuple signature):
+    cdef Source source = Source()
+    cdef object found = None
+    if isinstance(pointer, CodePointer):
+        source.code = (<CodePointer>pointer).code
+        source.keeper = pointer
+        if isinstance(pointer, Function):
+            source.library = (<Function>pointer).library
+            source.shared = (<Function>pointer).shared
+            source.prototype = (<Function>pointer).prototype_
+    elif type(pointer) is Pointer:
+        source.code = <void *>held_address(pointer)
+        source.keeper = pointer
+    elif type(pointer) is int:
+        source.code = <void *>_marshal.to_uint64(_types.UINT64, pointer)
+    elif resolve_foreign is not None:
+        found = resolve_foreign(pointer, bool(signature))
+        if found is not None:
+            address, source.keeper, source.prototype = found
+            source.code = <void *><uintptr_t>address
+    if source.code is NULL:
+        if found is None and type(pointer) is not int:
+            raise FFITypeError(
+                f"expected an address or a function pointer, got {describe(pointer)}"
+            )
+        raise FFIValueError("NULL is no function")
+    if signature:
+        source.prototype = prototype_of(signature)
+    elif source.prototype is None:
+        raise FFITypeError("expected a prototype, or the types of the result and the arguments")
+    return source
+
+
+cdef object prototype_of(tuple signature):
+    first = signature[0]
+    if isinstance(first, cdecl.Prototype):
+        return first
+    if len(signature) == 1 and isinstance(first, str) and "(" in first:
+        return cdecl.parse_prototype(first)
+    rtype, *atypes = [to_type(value) for value in signature]
+    return cdecl.Prototype(None, rtype, tuple([cdecl.Parameter(None, atype) for atype in atypes]))
+
+
+cdef int prepare(Function self, Source source, object release_gil, object errcheck) except -1:
+    cdef object prototype = source.prototype
+    cdef Py_ssize_t i
+    if prototype.variadic:
+        raise FFINotImplementedError(f"{prototype.text}: variadic functions are not supported")
+    if errcheck is not None and not callable(errcheck):
+        raise FFITypeError(f"argument 'errcheck': expected a callable, got {describe(errcheck)}")
+    self.code = source.code
+    self.prototype_ = prototype
+    self.library = source.library
+    self.shared = OPEN if source.shared is None else source.shared
+    self.keeper = source.keeper
+    self.release_gil = bool(release_gil)
+    self.errcheck = errcheck
+    self.rtype = prototype.rtype
+    # What C always gets stands behind what Python gives.
+    numbered = list(enumerate(prototype.parameters))
+    given = [(i, parameter) for i, parameter in numbered if parameter.value is None]
+    fixed = [(i, parameter) for i, parameter in numbered if parameter.value is not None]
+    self.atypes = tuple([parameter.type for _, parameter in given])
+    self.names = tuple([parameter.name for _, parameter in given])
+    self.count = len(given)
+    self.fixed_count = len(fixed)
+    self.cif = CIF(self.rtype, *[parameter.type for parameter in prototype.parameters])
+    self.steps = <Step *>calloc(self.count + self.fixed_count + 1, sizeof(Step))
+    if self.steps is NULL:
+        raise MemoryError
+    for i, (argument, parameter) in enumerate(given + fixed):
+        prepare_step(&self.steps[i], argument, parameter.type, parameter.value)
+        self.steps[i].keeps_gil = not self.release_gil
+    self.is_general = True
+    self.plan = <const Plan *>self.cif.plan
+    if self.plan is not NULL:
+        prepare_frame(self, self.plan)
+    self.vectorcall = <void *>call_function
+    return 0
+
+
+cdef int prepare_step(Step *step, Py_ssize_t argument, Type atype, object value) except -1:
+    cdef int64_t fixed
+    step.argument = argument
+    step.type = <PyObject *>atype
+    step.code = atype.code
+    if atype.code == _types.POINTER:
+        step.is_const = atype.const
+        step.takes_text = atype.const and atype.target.code == _types.CHAR
+        step.accepted = accepted_arrays(atype)
+    if value is not None:
+        fixed = value
+        step.fixed = <uint64_t>fixed
+    return 0
+
+
+cdef int prepare_frame(Function self, const Plan *plan) except -1:
+    """Say where in a frame everything goes, unless that is too large."""
+    cdef size_t size = plan.frame_size
+    cdef uint32_t move
+    cdef Py_ssize_t i
+    cdef Step *step
+    for i in range(self.count + self.fixed_count):
+        step = &self.steps[i]
+        move = 0
+        while plan.moves[move].argument != step.argument:
+            move += 1
+        step.first = move
+        step.at = plan.moves[move].at
+        while move < plan.move_count and plan.moves[move].argument == step.argument:
+            move += 1
+        step.end = move
+    self.result_code = self.rtype.code
+    self.result_at = plan.results[0].at
+    self.result_offset = size
+    size += (max(self.rtype.size, 8) + 15) // 16 * 16
+    self.is_general = size > MAX_FRAME or self.errcheck is not None
+    return 0
+
+
+# --- a call
+
+cdef object call_function(
+    PyObject *callable, PyObject **args, size_t nargsf, PyObject *keywords
+):
+    # Nothing here runs Python code or needs to be given back: arguments that are no exact ints,
+    # floats and so on, and whatever else is out of the ordinary, go another way.
+    cdef Function self = <Function>callable
+    cdef const Plan *plan = self.plan
+    cdef char frame[MAX_FRAME]
+    cdef char *result
+    cdef Thread *thread
+    cdef PyThreadState *state
+    cdef uint64_t word
+    cdef Step *step = self.steps
+    cdef Step *end = step + self.count
+    if keywords is not NULL or PyVectorcall_NARGS(nargsf) != self.count:
+        return call_with_names(self, args, PyVectorcall_NARGS(nargsf), keywords)
+    if self.is_general or self.shared.closed:
+        return call_and_check(self, args)
+    while step < end:
+        if to_word(step, args[0], &word):
+            memcpy(frame + step.at, &word, sizeof(word))
+        elif PyType_IS(args[0], <PyTypeObject *>Record) and is_record_of(step.type, args[0]):
+            direct_place(
+                &plan.moves[step.first], &plan.moves[step.end], frame, (<Record>args[0]).data
+            )
+        else:
+            return call_and_check(self, args - (step - self.steps))
+        step += 1
+        args += 1
+    if self.fixed_count:
+        end += self.fixed_count
+        while step < end:
+            memcpy(frame + step.at, &step.fixed, sizeof(uint64_t))
+            step += 1
+    if plan.result_address:
+        result = frame + self.result_offset
+        memcpy(frame + plan.result_address, &result, sizeof(result))
+    thread = current_thread()
+    if self.release_gil:
+        state = PyEval_SaveThread()
+        swap_in(thread)
+        INVOKE_FRAME(frame, self.code, plan.stack_words, plan.flags)
+        swap_out(thread)
+        PyEval_RestoreThread(state)
+    else:
+        swap_in(thread)
+        INVOKE_FRAME(frame, self.code, plan.stack_words, plan.flags)
+        swap_out(thread)
+    return take_result(self, plan, frame)
+
+
+cdef object call_with_names(
+    Function self, PyObject **args, Py_ssize_t count, PyObject *keywords
+):
+    cdef PyObject **ordered = <PyObject **>malloc((self.count + 1) * sizeof(PyObject *))
+    if ordered is NULL:
+        raise MemoryError
+    try:
+        order_arguments(self, args, count, keywords, ordered)
+        return call_function(<PyObject *>self, ordered, self.count, NULL)
+    finally:
+        free(ordered)
+
+
+cdef object call_and_check(Function self, PyObject **args):
+    cdef Py_ssize_t i
+    if self.shared.closed:
+        raise FFIValueError(f"{self.__name__}(): {self.library.name!r} is closed")
+    result = call_generally(self, args)
+    if self.errcheck is None:
+        return result
+    return self.errcheck(result, self, tuple([<object>args[i] for i in range(self.count)]))
+
+
+cdef inline bint is_record_of(PyObject *atype, PyObject *value) noexcept:
+    return <PyObject *>(<Record>value).type is atype
+
+
+cdef inline bint to_word(const Step *step, PyObject *value, uint64_t *word) noexcept:
+    """Convert an exact int, float, array, bytes or None; return whether it was one that fits."""
+    cdef int code = step.code
+    cdef int64_t number
+    cdef double real
+    cdef float narrow
+    cdef uint32_t bits
+    if code == _types.DOUBLE:
+        if not exact_double(value, &real):
+            return False
+        memcpy(word, &real, sizeof(real))
+        return True
+    if code == _types.POINTER:
+        return to_address_word(step, value, word)
+    if code == _types.FLOAT:
+        if not exact_double(value, &real):
+            return False
+        narrow = <float>real
+        if isinf(narrow) and not isinf(real):
+            return False
+        memcpy(&bits, &narrow, sizeof(bits))
+        word[0] = bits
+        return True
+    if code > _types.UINT64 or not exact_int64(value, &number):
+        return False
+    word[0] = <uint64_t>number
+    if code == _types.INT32:
+        return number == <int32_t>number
+    if code == _types.INT64:
+        return True
+    if code == _types.UINT64:
+        return number >= 0
+    if code == _types.UINT32:
+        return number == <uint32_t>number
+    if code == _types.INT16:
+        return number == <int16_t>number
+    if code == _types.UINT16:
+        return number == <uint16_t>number
+    if code == _types.INT8:
+        return number == <int8_t>number
+    if code == _types.UINT8:
+        return number == <uint8_t>number
+    return False
+
+
+cdef inline bint to_address_word(const Step *step, PyObject *value, uint64_t *word) noexcept:
+    cdef char *data
+    if PyArray_CheckExact(value):
+        if (
+            (
+                PyArray_TYPE(<Array *>value) != step.accepted.type_number
+                and PyArray_TYPE(<Array *>value) != step.accepted.other_number
+            )
+            or not PyArray_CHKFLAGS(<Array *>value, step.accepted.flags)
+            or not PyArray_ISNOTSWAPPED(<Array *>value)
+        ):
+            return False
+        data = PyArray_BYTES(<Array *>value)
+    elif value is <PyObject *>None:
+        data = NULL
+    elif PyBytes_CheckExact(<object>value) and step.takes_text:
+        data = PyBytes_AS_STRING(<object>value)
+        if strlen(data) != <size_t>PyBytes_GET_SIZE(<object>value):
+            return False
+    elif PyType_IS(value, <PyTypeObject *>Pointer) and is_pointer_for(step, value):
+        data = <char *>(<Pointer>value).value
+    else:
+        return False
+    word[0] = <uint64_t><uintptr_t>data
+    return True
+
+
+cdef inline bint is_pointer_for(const Step *step, PyObject *value) noexcept:
+    # Not released, nor to be released while the call runs, and of the very type; what is like it is
+    # found the general way.
+    cdef PyObject *wanted = <PyObject *>(<Type>step.type).target
+    return (
+        (<Pointer>value).value != 0
+        and (step.keeps_gil or <PyObject *>(<Pointer>value).owner is <PyObject *>None)
+        and (step.is_const or not (<Pointer>value).readonly)
+        and (
+            <PyObject *>(<Pointer>value).type.target is wanted
+            or (<Type>wanted).code == _types.VOID
+        )
+    )
+
+
+cdef inline object take_result(Function self, const Plan *plan, char *frame):
+    cdef int code = self.result_code
+    cdef uint64_t word
+    cdef double real
+    cdef char *result
+    if code == _types.VOID:
+        return None
+    if code <= _types.FLOAT or code == _types.DOUBLE:
+        memcpy(&word, frame + self.result_at, sizeof(word))
+        if code == _types.INT32:
+            return PyLong_FromLong(<int32_t>word)
+        if code == _types.DOUBLE:
+            memcpy(&real, &word, sizeof(real))
+            return PyFloat_FromDouble(real)
+        if code == _types.INT64:
+            return PyLong_FromLongLong(<int64_t>word)
+        if code == _types.UINT64:
+            return PyLong_FromUnsignedLongLong(word)
+        if code == _types.UINT32:
+            return PyLong_FromLongLong(<uint32_t>word)
+        if code == _types.POINTER and word == 0:
+            return None
+        return load_object(self.rtype, <char *>&word, self.shared)
+    result = frame + self.result_offset
+    if plan.result_address == 0:
+        direct_take(plan, frame, result)
+    return load_object(self.rtype, result, self.shared)
+
+
+cdef object call_generally(Function self, PyObject **args):
+    """Call with any arguments, by any path: each value is made in storage of its own."""
+    cdef CIF cif = self.cif
+    cdef size_t result_size = (max(cif.rtype.size, 16) + 15) // 16 * 16
+    cdef size_t size = result_size + cif.packed_size
+    cdef char *storage
+    cdef char *local = NULL
+    cdef Borrowed *held
+    cdef Py_ssize_t i, index = 0, held_count = 0
+    cdef bint converting = True
+    cdef void **pointers
+    cdef Keepers keepers = new_keepers()
+    cdef Type fixed
+    if size <= MAX_STORAGE:
+        storage = <char *>alloca(size)
+    else:
+        storage = local = <char *>malloc(size)
+        if storage is NULL:
+            raise MemoryError
+    held = <Borrowed *>calloc(self.count + 1, sizeof(Borrowed))
+    if held is NULL:
+        free(local)
+        raise MemoryError
+    memset(storage, 0, size)
+    pointers = <void **>(storage + result_size)
+    try:
+        for i in range(<Py_ssize_t>cif.nargs):
+            pointers[i] = <char *>pointers + cif.offsets[i]
+        for i in range(self.count, self.count + self.fixed_count):
+            fixed = self.cif.arguments[self.steps[i].argument]
+            _marshal.store(
+                fixed, <char *>pointers[self.steps[i].argument],
+                <int64_t>self.steps[i].fixed, None,
+            )
+        for i in range(self.count):
+            index = i
+            held_count = i + 1
+            convert(
+                self.atypes[i], <object>args[i], <char *>pointers[self.steps[i].argument],
+                &held[i], keepers,
+            )
+        # No Python code runs from here on: nothing moves any more.
+        settle(keepers)
+        for i in range(self.count):
+            index = i
+            if self.steps[i].code == _types.POINTER:
+                if isinstance(<object>args[i], AddressHolder):
+                    held[i].data = <char *>address_as(self.atypes[i], <AddressHolder>args[i])
+                else:
+                    examine_pointee(self.atypes[i], &held[i])
+                memcpy(pointers[self.steps[i].argument], &held[i].data, sizeof(void *))
+        converting = False
+        run(self, storage, pointers)
+        return load_object(self.rtype, result_at(self.rtype, storage), self.shared)
+    except Error as exc:
+        if not converting:
+            raise
+        raise located(exc, f"{self.__name__}(): {argument_name(self, index)}") from exc.__cause__
+    finally:
+        for i in range(held_count):
+            give_back(&held[i])
+        free(held)
+        free(local)
+
+
+cdef int convert(
+    Type atype, object value, char *data, Borrowed *borrowed, Keepers keepers
+) except -1:
+    if atype.code != _types.POINTER:
+        return store_object(atype, data, value, keepers)
+    if isinstance(value, AddressHolder):
+        # Its address is read at the end: it may be released before, but not from then on.
+        borrowed.holding = NOTHING
+        return hold(keepers, root_of(value), data)
+    if isinstance(value, CodePointer) and atype.target.code == _types.VOID:
+        borrowed.data = <char *>(<CodePointer>value).code
+        return 0
+    return borrow_pointee(atype, value, borrowed)
+
+
+cdef int run(Function self, char *result, void **pointers) except -1:
+    cdef CIF cif = self.cif
+    cdef void *code = self.code
+    cdef Thread *thread = current_thread()
+    if self.release_gil:
+        with nogil:
+            swap_in(thread)
+            invoke(cif, code, result, pointers)
+            swap_out(thread)
+    else:
+        swap_in(thread)
+        invoke(cif, code, result, pointers)
+        swap_out(thread)
+    return 0
+
+
+# --- arguments by name
+
+cdef str argument_name(Function self, Py_ssize_t index):
+    name = self.names[index]
+    return f"argument {index}" if name is None else f"argument {name!r}"
+
+
+cdef int order_arguments(
+    Function self, PyObject **args, Py_ssize_t count, PyObject *keywords, PyObject **ordered
+) except -1:
+    cdef Py_ssize_t i, k, named = 0 if keywords is NULL else PyTuple_GET_SIZE(keywords)
+    cdef str function = self.__name__
+    if count > self.count:
+        raise FFITypeError(f"{function}(): expected {self.count} arguments, got {count + named}")
+    for i in range(self.count):
+        ordered[i] = args[i] if i < count else NULL
+    for k in range(named):
+        name = <object>PyTuple_GET_ITEM(keywords, k)
+        if name not in self.names:
+            raise FFITypeError(f"{function}(): unexpected argument {name!r}")
+        i = self.names.index(name)
+        if ordered[i] is not NULL:
+            raise FFITypeError(f"{function}(): got two values for argument {name!r}")
+        ordered[i] = args[count + k]
+    for i in range(self.count):
+        if ordered[i] is NULL:
+            missing = [argument_name(self, k) for k in range(self.count) if ordered[k] is NULL]
+            raise FFITypeError(
+                f"{function}(): expected {self.count} arguments, got {count + named}; missing "
+                f"{', '.join(missing)}"
+            )
+    return 0
+
+
+# --- calls come in without a tuple of arguments
+
+# Cython has no word for the vectorcall protocol: where the type keeps the function to call.
+cdef extern from *:
+    """
+    #define VECTORCALL_OFFSET offsetof(struct __pyx_obj_3ffi_9_function_Function, vectorcall)
+    """
+    Py_ssize_t VECTORCALL_OFFSET
+
+cdef TypeObject *function_type = <TypeObject *>Function
+function_type.tp_vectorcall_offset = VECTORCALL_OFFSET
+function_type.tp_call = <void *>PyVectorcall_Call
+function_type.tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL
+PyType_Modified(<PyTypeObject *>Function)
