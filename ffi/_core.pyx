@@ -450,10 +450,6 @@ def call(cif, fn, rvalue, avalues, *, release_gil=True):
     release_gil : bool, optional
         Whether other Python threads run meanwhile.
 
-    Notes
-    -----
-    C's ``errno`` is set to what `get_errno` gives before, and kept there afterwards.
-
     Raises
     ------
     TypeError
@@ -466,6 +462,10 @@ def call(cif, fn, rvalue, avalues, *, release_gil=True):
     See Also
     --------
     CIF.pack, CIF.unpack
+
+    Notes
+    -----
+    C's ``errno`` is set to what `get_errno` gives before, and kept there afterwards.
 
     References
     ----------

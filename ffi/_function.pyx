@@ -187,9 +187,11 @@ cdef class Function(CodePointer):
         """The signature as C."""
         return self.prototype_.text
 
-    @property
-    def __signature__(self):
-        return signature_of(self.names)
+    def __getattr__(self, name):
+        # As a property it would be the class's signature too.
+        if name == "__signature__":
+            return signature_of(self.names)
+        raise AttributeError(f"'Function' object has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self):
         state = " (closed)" if self.shared.closed else ""

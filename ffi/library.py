@@ -316,9 +316,9 @@ def find_library(name: str) -> str | None:
     str or None
         What `dlopen` can load; None if there is no such library.
 
-    See Also
-    --------
-    ctypes.util.find_library
+    References
+    ----------
+    The standard library's ``ctypes.util.find_library``.
 
     Examples
     --------
