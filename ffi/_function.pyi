@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from inspect import Signature
 from typing import Any, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -26,8 +25,6 @@ class Function(CodePointer):
     def __name__(self) -> str: ...
     @property
     def __qualname__(self) -> str: ...
-    @property
-    def __signature__(self) -> Signature: ...
     @property
     def prototype(self) -> str: ...
     @property

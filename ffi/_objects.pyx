@@ -109,7 +109,6 @@ cdef void call_destructor(void *code, void *address) noexcept:
 # --- pointers
 
 @cython.final
-@cython.freelist(16)
 cdef class Pointer(AddressHolder):
     """A typed C address, with what keeps its memory.
 
@@ -414,7 +413,6 @@ cdef uintptr_t address_as(Type wanted, AddressHolder value) except 0:
 # --- records
 
 @cython.final
-@cython.freelist(16)
 cdef class Record(AddressHolder):
     """A value of a struct or union.
 
