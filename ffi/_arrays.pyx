@@ -18,7 +18,7 @@ from libc.string cimport memchr, memcpy
 
 from ffi cimport _types
 from ffi._buffers cimport (
-    ADOPTED, ARRAY, BYTEARRAY, NOTHING, VIEW, Array, PyArray_CHKFLAGS, PyArray_DESCR,
+    ADOPTED, ARRAY, BYTEARRAY, NOTHING, VIEW, Array, Descr, PyArray_CHKFLAGS, PyArray_DESCR,
     PyArray_TYPE, borrow, check_alignment, examine, give_back, hold, is_integer, is_number,
     to_address,
 )
@@ -30,7 +30,7 @@ cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef extern from "numpy/arrayobject.h":
-    bint PyArray_EquivTypes(object one, object other)
+    bint PyArray_EquivTypes(Descr *one, Descr *other)
 
 
 cdef dict _CODES = {
@@ -154,7 +154,9 @@ cdef bint is_of(Borrowed *borrowed, Type target) except -1:
         kind = _KINDS.get(text, "") if len(text) == 1 else ""
     if takes_bytes(target):
         return borrowed.view.itemsize == 1 and kind != "" and kind != "f"
-    if borrowed.view.itemsize != (sizeof(void *) if code == _types.POINTER else target.size):
+    if borrowed.view.itemsize != (
+        <Py_ssize_t>sizeof(void *) if code == _types.POINTER else target.size
+    ):
         return False
     if code == _types.POINTER:
         return kind == "u"
@@ -213,7 +215,9 @@ cdef int examine_array(Type pointer, Array *array) except -1:
     elif _CODES.get(number, -1) == code and target._dtype is not None:
         return 0
     elif dtype.names is not None and target._dtype is not None:
-        if target.fields is not None and PyArray_EquivTypes(dtype, target._dtype):
+        if target.fields is not None and PyArray_EquivTypes(
+            <Descr *>dtype, <Descr *>target._dtype
+        ):
             return 0
     hint = ""
     if target._dtype is not None and target.fields is None and dtype.names is None:
