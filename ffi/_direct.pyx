@@ -156,7 +156,8 @@ cdef enum Reading:
 cdef bint counts(Reading reading, Type type, int64_t width) noexcept:
     if reading == GCC:
         return width > 0 or type.code == _types.UNION
-    return DIRECT_AARCH64
+    # clang before 16 counts those of no bits in structs too, later ones do not.
+    return DIRECT_AARCH64 and not (width == 0 and type.code == _types.UNION)
 
 
 cdef int describe(Type type, direct_type *described, Reading reading) except -1:

@@ -68,6 +68,12 @@ def test_compilers_disagree_about_unnamed_bit_fields(members):
         assert ffi.CIF(t.void, struct).path == "direct"
 
 
+def test_compilers_disagree_about_unnamed_bit_fields_of_no_bits_in_unions():
+    union = ffi.union([("x", t.double), (None, t.ptrdiff_t, 0), ("y", (t.double, 2))])
+    with refused(NotImplementedError, match=r"CIF\(\): compilers disagree .* unnamed bit-f"):
+        ffi.CIF(t.void, union)
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="of eightbytes")
 def test_compilers_disagree_about_unnamed_bit_fields_on_the_stack():
     full = [t.void, *[t.double] * 8, *[t.int] * 6]
