@@ -43,7 +43,7 @@ from ffi._dl cimport Handle, SharedObject
 from ffi._frames cimport Thread, current_thread, swap_in, swap_out
 from ffi._layouts cimport to_type
 from ffi._objects cimport Pointer, Record, address_as, load_object, new_keepers, store_object
-from ffi._types cimport Type, describe
+from ffi._types cimport Type, describe, is_identical
 
 cnp.import_array()
 
@@ -471,7 +471,7 @@ cdef object call_and_check(Function self, PyObject **args):
 
 
 cdef inline bint is_record_of(PyObject *atype, PyObject *value) noexcept:
-    return <PyObject *>(<Record>value).type is atype
+    return is_identical((<Record>value).type, <Type>atype)
 
 
 cdef inline bint to_word(const Step *step, PyObject *value, uint64_t *word) noexcept:
@@ -547,16 +547,14 @@ cdef inline bint to_address_word(const Step *step, PyObject *value, uint64_t *wo
 
 
 cdef inline bint is_pointer_for(const Step *step, PyObject *value) noexcept:
-    # Not released, nor to be released while the call runs, and of the very type; what is like it is
-    # found the general way.
-    cdef PyObject *wanted = <PyObject *>(<Type>step.type).target
+    # Not released, nor to be released while the call runs.
     return (
         (<Pointer>value).value != 0
         and (step.keeps_gil or <PyObject *>(<Pointer>value).owner is <PyObject *>None)
         and (step.is_const or not (<Pointer>value).readonly)
         and (
-            <PyObject *>(<Pointer>value).type.target is wanted
-            or (<Type>wanted).code == _types.VOID
+            is_identical((<Pointer>value).type.target, (<Type>step.type).target)
+            or (<Type>step.type).target.code == _types.VOID
         )
     )
 

@@ -16,7 +16,7 @@ cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.unicode cimport PyUnicode_READ_CHAR
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
@@ -40,9 +40,21 @@ cdef extern from "Python.h":
     void PyErr_WriteUnraisable(object where)
     object PyNumber_Index(object value)
     object PyObject_GenericGetAttr(object self, object name)
+    void PyObject_GC_UnTrack(PyObject *object)
+
+    ctypedef struct TypeObject "PyTypeObject":
+        void (*tp_dealloc)(PyObject *) noexcept
 
 cdef extern from "_platform.h":
     bint interpreter_is_running() nogil
+
+cdef extern from "_spare.h":
+    ctypedef struct SpareList "spare_list":
+        pass
+
+    object new_or_spare(SpareList *spares, PyTypeObject *type)
+    void make_collectable(PyObject *object)
+    void keep_spare(SpareList *spares, PyObject *object)
 
 cdef enum:
     # Values up to this size are converted on the C stack.
@@ -339,13 +351,13 @@ cdef class Pointer(AddressHolder):
 
 
 cdef Pointer new_pointer(Type type, uintptr_t address, object owner):
-    cdef Pointer self = Pointer.__new__(Pointer)
+    cdef Pointer self = <Pointer>new_or_spare(&spare_pointers, <PyTypeObject *>Pointer)
     self.type = type
     self.value = self.place = address
     self.readonly = type.const
     self.owner = owner
-    if isinstance(owner, Memory):
-        self.nbytes = bytes_left(owner, address)
+    self.nbytes = bytes_left(owner, address) if isinstance(owner, Memory) else -1
+    make_collectable(<PyObject *>self)
     return self
 
 
@@ -568,27 +580,33 @@ cdef str short_name(Type type):
 
 
 cdef Record copy_record(Type type, const char *data):
-    cdef Record self = Record.__new__(Record)
-    cdef Memory memory
-    if type.size > <Py_ssize_t>sizeof(self.small):
+    cdef Memory memory = None
+    cdef Record self
+    if type.size > SMALL * <Py_ssize_t>sizeof(long double):
         memory = allocate(type.size)
-        self.owner = memory
-        self.value = memory.value
-        self.data = <char *>memory.block
-    memcpy(self.data, data, type.size)
+    self = <Record>new_or_spare(&spare_records, <PyTypeObject *>Record)
     self.type = type
+    self.data = <char *>self.small
+    if memory is not None:
+        self.owner = memory
+        self.data = <char *>memory.block
+        make_collectable(<PyObject *>self)
+    self.value = <uintptr_t>self.data
     self.nbytes = type.size
+    self.readonly = False
+    memcpy(self.data, data, type.size)
     return self
 
 
 cdef Record view_record(Type type, char *data, object owner, bint readonly):
-    cdef Record self = Record.__new__(Record)
+    cdef Record self = <Record>new_or_spare(&spare_records, <PyTypeObject *>Record)
     self.type = type
     self.data = data
     self.value = <uintptr_t>data
     self.nbytes = type.size
     self.owner = owner
     self.readonly = readonly
+    make_collectable(<PyObject *>self)
     return self
 
 
@@ -751,8 +769,7 @@ cdef int remember(
     """Keep what the pointers at `data` point at, and what they pointed at no longer."""
     cdef uintptr_t start = <uintptr_t>data, address, place
     cdef list ended = []
-    if root.kept is None:
-        root.kept = {}
+    start_keeping(root)
     if type.code == _types.POINTER:
         ended.append(root.kept.pop(start, None))
     else:
@@ -773,6 +790,13 @@ cdef int remember(
     return 0
 
 
+cdef int start_keeping(AddressHolder root) except -1:
+    if root.kept is None:
+        root.kept = {}
+        make_collectable(<PyObject *>root)
+    return 0
+
+
 cdef int keep_copied(
     AddressHolder root, Type type, char *data, AddressHolder source_root, char *source
 ) except -1:
@@ -788,8 +812,7 @@ cdef int keep_copied(
         if source_root.kept is not None:
             kept = source_root.kept.get(<uintptr_t>source, kept)
         if address and kept[1] == address:
-            if root.kept is None:
-                root.kept = {}
+            start_keeping(root)
             root.kept[<uintptr_t>data] = kept
     elif type.code == _types.ARRAY:
         for i in range(type.length):
@@ -803,6 +826,35 @@ cdef int keep_copied(
                 root, member, data + <Py_ssize_t>offset, source_root, source + <Py_ssize_t>offset
             )
     return 0
+
+
+# --- ends
+
+# Calls and fields make pointers and records, which are gone after a line or two.
+cdef SpareList spare_pointers
+cdef SpareList spare_records
+
+
+cdef void end_pointer(PyObject *pointer) noexcept:
+    clear(pointer)
+    keep_spare(&spare_pointers, pointer)
+
+
+cdef void end_record(PyObject *record) noexcept:
+    clear(record)
+    keep_spare(&spare_records, record)
+
+
+cdef inline void clear(PyObject *holder) noexcept:
+    # What ends here may run Python code, which must not find the holder.
+    PyObject_GC_UnTrack(holder)
+    (<AddressHolder>holder).type = None
+    (<AddressHolder>holder).owner = None
+    (<AddressHolder>holder).kept = None
+
+
+(<TypeObject *>Pointer).tp_dealloc = end_pointer
+(<TypeObject *>Record).tp_dealloc = end_record
 
 
 # --- making pointers

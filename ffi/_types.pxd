@@ -1,5 +1,7 @@
 # The description of C types that every other module reads.
 
+from cpython.object cimport PyObject
+
 from ffi cimport libffi
 
 
@@ -62,9 +64,7 @@ cdef class Type:
     cdef libffi.ffi_type **elements
     cdef Type half                      # of a long array: what `elements` points at
     cdef object _dtype
-    # ABI identity: the type's own part of it, and the types it is made of.
-    cdef tuple key
-    cdef tuple parts
+    cdef object identity                # one object for all that are ABI-identical
     cdef Py_hash_t hash
     cdef int depth                      # nesting of aggregates and pointers
     cdef Py_ssize_t leaves              # members of members, all counted
@@ -77,6 +77,11 @@ cdef class Type:
     cdef tuple declared                 # (name, Type, width) of all members, if `bits` is a tuple
     # If `has_bits`, what Python gets: a struct of all members, bit-fields as whole integers.
     cdef Type value
+
+
+# Whether types are equal.
+cdef inline bint is_identical(Type one, Type other) noexcept:
+    return <PyObject *>one.identity is <PyObject *>other.identity
 
 
 cdef dict BY_SPELLING                   # the scalar types by their names, and as C spells them

@@ -4,6 +4,7 @@ Descriptions only: nothing here reads or writes a C value.
 """
 
 import sys
+from weakref import KeyedRef
 
 import numpy as np
 
@@ -105,7 +106,7 @@ cdef class Type:
     def __eq__(self, other):
         if not isinstance(other, Type):
             return NotImplemented
-        return self is other or (self.hash == (<Type>other).hash and are_equal(self, other))
+        return self.identity is (<Type>other).identity
 
     def __hash__(self):
         return self.hash
@@ -220,26 +221,41 @@ cdef Type new_type(int code, str name, Py_ssize_t size, Py_ssize_t alignment, dt
     return self
 
 
+class Identity:
+    """What equal types share."""
+
+    __slots__ = ("__weakref__",)
+
+
+# Weak references, by a type's own part of its identity and those of the types it is made of.
+cdef dict _identities = {}
+
+
+cdef object to_identity(tuple key):
+    made = Identity()
+    reference = KeyedRef(made, forget, key)
+    # No Python code runs from here on, so that no other thread does.
+    with cython.critical_section(_identities):
+        known = _identities.get(key)
+        identity = None if known is None else known()
+        if identity is None:
+            _identities[key] = reference
+            identity = made
+    return identity
+
+
+def forget(reference):
+    key = reference.key
+    with cython.critical_section(_identities):
+        if _identities.get(key) is reference:
+            del _identities[key]
+
+
 cdef Type set_key(Type self, tuple key, tuple parts):
-    self.key = key
-    self.parts = parts
-    self.hash = hash((key, tuple([part.hash for part in <list[Type]>list(parts)])))
+    key = key, tuple([part.identity for part in <list[Type]>list(parts)])
+    self.identity = to_identity(key)
+    self.hash = hash((key[0], tuple([part.hash for part in <list[Type]>list(parts)])))
     return self
-
-
-cdef bint are_equal(Type one, Type other) except -1:
-    # Each pair once: types may share parts so often that all paths to them cannot be walked.
-    cdef list pending = [(one, other)]
-    cdef set seen = set()
-    while pending:
-        one, other = pending.pop()
-        if one is other or (id(one), id(other)) in seen:
-            continue
-        if one.hash != other.hash or one.key != other.key:
-            return False
-        seen.add((id(one), id(other)))
-        pending += zip(one.parts, other.parts, strict=True)
-    return True
 
 
 cdef int check_has_values(Type type) except -1:

@@ -253,6 +253,17 @@ def test_cifs_and_types():
     check_flat(use, t.int, t.double, large, np.dtype(np.float64), count=COUNT // 20)
 
 
+def test_different_types():
+    lengths = iter(range(1, 10**9))
+
+    def make_types():
+        length = next(lengths)
+        array = ffi.struct([("x", (t.int, length))])
+        assert array != ffi.struct([("x", (t.int, length + 1))])
+
+    check_flat(make_types, count=COUNT // 10)
+
+
 def test_failing_cifs_and_types():
     union = ffi.union([("i", t.int), ("bytes", (t.byte, 20000))])
     inner = [("x", t.int), ("y", t.double)]

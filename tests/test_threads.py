@@ -237,3 +237,16 @@ def test_types_and_cifs_are_made_by_all():
     results = run_threads(work)
     assert all(made == results[0] for made in results)
     assert len({hash(cif) for cif in results[0]}) == 5
+
+
+def test_equal_types_of_many_threads():
+    # Made, compared and dropped at the same time.
+    def make(number):
+        for i in range(2000):
+            one = ffi.struct([("x", (t.int, 1 + i % 7)), ("p", "double *")])
+            other = ffi.struct([("x", (t.int, 1 + i % 7)), ("p", "double *")])
+            assert one == other
+        return ffi.struct([("x", (t.int, number // 2 + 1))])
+
+    types = run_threads(make)
+    assert types[0] == types[1] != types[2]
