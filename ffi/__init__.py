@@ -17,7 +17,10 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _marshal    Python values <-> C values
 #   _memory     values in buffers and at addresses
 #   _arrays     arrays and strings where C wants an address
-#   _objects    pointers and records: typed memory and what keeps it
+#   _values     C values in memory, and what keeps it
+#   _pointers   Pointer
+#   _records    Record
+#   _objects    new, gc
 #   _dl         the dynamic linker
 #   _frames     what each thread keeps: errno
 #   _cif        CIF: what a function takes and returns
@@ -37,7 +40,9 @@ from ffi._frames import check_errno, get_errno, set_errno
 from ffi._function import Function
 from ffi._layouts import struct, union
 from ffi._memory import addressof, read, read_pointer, string, view, write, write_pointer
-from ffi._objects import Pointer, Record, gc, new
+from ffi._objects import gc, new
+from ffi._pointers import Pointer
+from ffi._records import Record
 from ffi._tables import abi, alignof, sizeof, types
 from ffi._types import Type
 from ffi.errors import Error

@@ -21,6 +21,7 @@ cdef extern from "Python.h":
     bint HAS_GIL
 
     int PyIndex_Check(object value)
+    void PyObject_GC_UnTrack(PyObject *object)
 
     ctypedef struct PyByteArrayObject:
         Py_ssize_t ob_exports
@@ -179,6 +180,14 @@ cdef inline uintptr_t held_address(AddressHolder holder) except 0:
 cdef inline object root_of(AddressHolder holder):
     # What to hold for the memory: the holder may be released as long as nothing holds this.
     return holder.owner if isinstance(holder.owner, AddressHolder) else holder
+
+
+cdef inline void let_go(PyObject *holder) noexcept:
+    # Of what has come to its end. What it held may run Python code, which must not find it.
+    PyObject_GC_UnTrack(holder)
+    (<AddressHolder>holder).type = None
+    (<AddressHolder>holder).owner = None
+    (<AddressHolder>holder).kept = None
 
 
 # What keeps the addresses in some storage valid.

@@ -42,8 +42,10 @@ from ffi._direct cimport INVOKE_FRAME
 from ffi._dl cimport Handle, SharedObject
 from ffi._frames cimport Thread, current_thread, swap_in, swap_out
 from ffi._layouts cimport to_type
-from ffi._objects cimport Pointer, Record, address_as, load_object, new_keepers, store_object
+from ffi._pointers cimport Pointer
+from ffi._records cimport Record
 from ffi._types cimport Type, describe, is_identical
+from ffi._values cimport address_as, load_object, new_keepers, store_object
 
 cnp.import_array()
 

@@ -221,7 +221,7 @@ cdef Type new_type(int code, str name, Py_ssize_t size, Py_ssize_t alignment, dt
     return self
 
 
-class Identity:
+class _Identity:
     """What equal types share."""
 
     __slots__ = ("__weakref__",)
@@ -232,8 +232,8 @@ cdef dict _identities = {}
 
 
 cdef object to_identity(tuple key):
-    made = Identity()
-    reference = KeyedRef(made, forget, key)
+    made = _Identity()
+    reference = KeyedRef(made, _forget, key)
     # No Python code runs from here on, so that no other thread does.
     with cython.critical_section(_identities):
         known = _identities.get(key)
@@ -244,7 +244,7 @@ cdef object to_identity(tuple key):
     return identity
 
 
-def forget(reference):
+def _forget(reference):
     key = reference.key
     with cython.critical_section(_identities):
         if _identities.get(key) is reference:

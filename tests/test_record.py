@@ -14,7 +14,7 @@ from checks import refused, run_python
 
 import ffi
 from ffi._layouts import pointer_to
-from ffi._objects import _record
+from ffi._records import _record
 
 t = ffi.types
 POINT = ffi.struct({"x": "double", "y": "double"}, name="point")

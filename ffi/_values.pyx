@@ -1,0 +1,299 @@
+"""C values in memory, and what keeps the memory.
+
+Pointers, records and arrays that lie in the same memory hold one object for it, their root: the
+`Memory` that ends it, or else the pointer or record that was there first. What was assigned to
+pointers in the memory is kept by the root.
+
+No C function is called here but the destructors of `gc`.
+"""
+
+from ffi.errors import FFITypeError
+
+cimport cython
+cimport numpy as cnp
+from cpython.object cimport PyObject
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
+
+from ffi cimport _marshal, _types
+from ffi._arrays cimport store_pointee
+from ffi._buffers cimport (
+    AddressHolder, CodePointer, Keepers, held_address, hold, root_of, settle, store_address,
+    to_address,
+)
+from ffi._memory cimport check_extent, new_view
+from ffi._types cimport Type
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    void PyErr_SetObject(object type, object value)
+    void PyErr_WriteUnraisable(object where)
+
+cdef extern from "_platform.h":
+    bint interpreter_is_running() nogil
+
+cdef extern from "_spare.h":
+    void make_collectable(PyObject *object)
+
+cdef enum:
+    # Values up to this size are converted on the C stack.
+    STACK_BYTES = 64
+
+# The classes stand above.
+cdef PointerMaker new_pointer = NULL
+cdef RecordViewer view_record = NULL
+cdef RecordCopier copy_record = NULL
+
+
+cdef void set_pointer_maker(PointerMaker maker) noexcept:
+    global new_pointer
+    new_pointer = maker
+
+
+cdef void set_record_makers(RecordViewer viewer, RecordCopier copier) noexcept:
+    global view_record, copy_record
+    view_record = viewer
+    copy_record = copier
+
+
+# --- memory that ends
+
+@cython.final
+cdef class Memory(AddressHolder):
+    """Memory that is freed, or given to a destructor, when nothing holds it any more."""
+
+    def __del__(self):
+        # Not in __dealloc__: the garbage collector has cleared nothing yet.
+        if self.destructor is not None and interpreter_is_running():
+            destroy(self)
+
+    def __dealloc__(self):
+        free(self.block)
+
+
+cdef Memory allocate(Py_ssize_t nbytes):
+    cdef Memory self = Memory.__new__(Memory)
+    # Zeros, aligned for every C type.
+    self.block = calloc(1, nbytes)
+    if self.block is NULL:
+        raise MemoryError
+    self.value = <uintptr_t>self.block
+    self.nbytes = nbytes
+    return self
+
+
+cdef int destroy(Memory memory) except -1:
+    cdef object destructor = memory.destructor
+    cdef void *code
+    memory.destructor = None
+    try:
+        if callable(destructor):
+            destructor(new_pointer(memory.type, memory.value, None))
+        else:
+            if isinstance(destructor, CodePointer):
+                code = (<CodePointer>destructor).code
+            else:
+                code = <void *>to_address(destructor)
+            call_destructor(code, <void *>memory.value)
+    except BaseException as exc:
+        # The hook is given the current exception, and a caught one is not current.
+        PyErr_SetObject(type(exc), exc)
+        PyErr_WriteUnraisable(destructor)
+    return 0
+
+
+cdef void call_destructor(void *code, void *address) noexcept:
+    with nogil:
+        (<void (*)(void *) noexcept nogil>code)(address)
+
+
+cdef Py_ssize_t bytes_left(Memory memory, uintptr_t address) noexcept:
+    if memory.nbytes >= 0 and memory.value <= address <= memory.value + memory.nbytes:
+        return memory.value + memory.nbytes - address
+    return -1
+
+
+# --- addresses
+
+cdef int check_writable(AddressHolder holder) except -1:
+    if holder.readonly:
+        what = "what it points at" if holder.type.target is not None else "the record"
+        raise FFITypeError(f"{what} is const")
+    return 0
+
+
+cdef bint is_byte(Type type) noexcept:
+    return type.code == _types.CHAR or type.code == _types.UINT8 or type.code == _types.INT8
+
+
+cdef uintptr_t address_as(Type wanted, AddressHolder value) except 0:
+    cdef Type target = wanted.target
+    cdef Type given = value.type if value.type.target is None else value.type.target
+    if value.readonly and not wanted.const:
+        raise FFITypeError(f"expected {wanted.name}, got {value!r}, which is const")
+    if (
+        target is not given and target.code != _types.VOID and given.code != _types.VOID
+        and not (is_byte(target) and is_byte(given)) and target != given
+    ):
+        raise FFITypeError(
+            f"expected {wanted.name}, got {value!r}; a Pointer's cast({wanted.name!r}) will do"
+        )
+    return held_address(value)
+
+
+# --- values
+
+cdef object load_at(AddressHolder root, Type type, char *data, bint readonly):
+    """The value in memory that `root` keeps; structs, unions and arrays are not copied."""
+    cdef cnp.ndarray array
+    cdef object owner = root
+    cdef uintptr_t address
+    if type.code == _types.POINTER:
+        memcpy(&address, data, sizeof(address))
+        if address == 0:
+            return None
+        if root.kept is not None:
+            # C may have written another address since.
+            kept, kept_address = root.kept.get(<uintptr_t>data, (None, None))
+            if kept_address == address:
+                owner = kept
+        return new_pointer(type, address, owner)
+    if type.indices is not None:
+        return view_record(type, data, root, readonly)
+    if type.code != _types.ARRAY:
+        return _marshal.load(type, data)
+    if type.has_bits:
+        array = _marshal.load(type, data)
+        cnp.PyArray_CLEARFLAGS(array, cnp.NPY_ARRAY_WRITEABLE)
+        return array
+    return new_view(<uintptr_t>data, type, (), readonly, root)
+
+
+cdef object load_object(Type type, const char *data, object owner):
+    cdef uintptr_t address
+    if type.code == _types.POINTER:
+        memcpy(&address, data, sizeof(address))
+        return new_pointer(type, address, owner) if address else None
+    if type.indices is not None:
+        return copy_record(type, data)
+    return None if type.code == _types.VOID else _marshal.load(type, data)
+
+
+cdef Keepers new_keepers():
+    cdef Keepers keepers = Keepers()
+    keepers.places = []
+    return keepers
+
+
+cdef int store_object(Type type, char *data, object value, Keepers keepers) except -1:
+    return _marshal.store(type, data, value, keepers)
+
+
+cdef int store_pointer(Type type, char *data, object value, Keepers keepers) except -1:
+    cdef uintptr_t address
+    if isinstance(value, AddressHolder):
+        address = address_as(type, value)
+        memcpy(data, &address, sizeof(address))
+        # It may be released before `settle`, but not from then on.
+        keepers.arrays.append((value, <uintptr_t>data))
+        return hold(keepers, root_of(value), data)
+    if isinstance(value, CodePointer) and type.target.code == _types.VOID:
+        return store_address(data, value, keepers)
+    return store_pointee(type, data, value, keepers)
+
+
+_marshal.set_pointer_store(store_pointer)
+
+
+cdef int set_value(AddressHolder holder, Type type, Py_ssize_t offset, object value) except -1:
+    """Write a value into the memory of `holder`, nothing of it if it does not fit."""
+    cdef char stack[STACK_BYTES]
+    cdef char *copy = stack
+    cdef char *data
+    cdef Keepers keepers = new_keepers() if type.has_pointer else None
+    if type.size > STACK_BYTES:
+        copy = <char *>malloc(type.size)
+        if copy is NULL:
+            raise MemoryError
+    try:
+        _marshal.store(type, copy, value, keepers)
+        if keepers is not None:
+            settle(keepers)
+        # All Python code has run.
+        check_extent(holder, offset + type.size)
+        data = <char *>held_address(holder) + offset
+        memcpy(data, copy, type.size)
+        if keepers is not None:
+            remember(root_of(holder), type, data, keepers, copy)
+    finally:
+        if copy is not stack:
+            free(copy)
+    return 0
+
+
+cdef int remember(
+    AddressHolder root, Type type, char *data, Keepers keepers, const char *copy
+) except -1:
+    """Keep what the pointers at `data` point at, and what they pointed at no longer."""
+    cdef uintptr_t start = <uintptr_t>data, address, place
+    cdef AddressHolder record
+    cdef list ended = []
+    start_keeping(root)
+    if type.code == _types.POINTER:
+        ended.append(root.kept.pop(start, None))
+    else:
+        for key in [key for key in root.kept if start <= <uintptr_t>key < start + type.size]:
+            ended.append(root.kept.pop(key))
+    for kept, source in zip(keepers.objects, keepers.places, strict=True):
+        place = start + (<uintptr_t>source - <uintptr_t>copy)
+        if isinstance(kept, tuple):
+            record = kept[0]
+            keep_copied(
+                root, record.type, <char *>place, root_of(record), <char *>record.value
+            )
+        elif kept is not root:
+            memcpy(&address, <char *>place, sizeof(address))
+            root.kept[place] = (kept, address)
+    # What ends here may run Python code.
+    ended.clear()
+    return 0
+
+
+cdef int start_keeping(AddressHolder root) except -1:
+    if root.kept is None:
+        root.kept = {}
+        make_collectable(<PyObject *>root)
+    return 0
+
+
+cdef int keep_copied(
+    AddressHolder root, Type type, char *data, AddressHolder source_root, char *source
+) except -1:
+    """Keep what the pointers of a copied record point at."""
+    cdef Py_ssize_t i
+    cdef Type member
+    cdef uintptr_t address
+    if not type.has_pointer or root is source_root:
+        pass
+    elif type.code == _types.POINTER:
+        memcpy(&address, data, sizeof(address))
+        kept = source_root, address
+        if source_root.kept is not None:
+            kept = source_root.kept.get(<uintptr_t>source, kept)
+        if address and kept[1] == address:
+            start_keeping(root)
+            root.kept[<uintptr_t>data] = kept
+    elif type.code == _types.ARRAY:
+        for i in range(type.length):
+            keep_copied(
+                root, type.item, data + i * type.item.size, source_root,
+                source + i * type.item.size,
+            )
+    else:
+        for _, member, offset in type.fields:
+            keep_copied(
+                root, member, data + <Py_ssize_t>offset, source_root, source + <Py_ssize_t>offset
+            )
+    return 0
