@@ -19,6 +19,7 @@ MODULES = [
     "_direct",
     "_faults",
     "_buffers",
+    "_scalars",
     "_marshal",
     "_memory",
     "_arrays",

@@ -14,6 +14,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _faults     what the platform's libffi gets wrong
 #   cdecl       C declarations <-> types and prototypes
 #   _buffers    borrowed buffers and addresses
+#   _scalars    numbers, characters and bit-fields <-> Python values
 #   _marshal    Python values <-> C values
 #   _memory     values in buffers and at addresses
 #   _arrays     arrays and strings where C wants an address

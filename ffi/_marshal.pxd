@@ -2,7 +2,6 @@
 # Errors name what was expected and what came; callers put the function and argument in front.
 
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check, PyFloat_FromDouble
-from cpython.long cimport PyLong_Check
 from libc.math cimport isinf
 from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
@@ -11,20 +10,14 @@ from libc.string cimport memcpy
 
 from ffi cimport _types
 from ffi._buffers cimport Keepers
+from ffi._scalars cimport load_bits, out_of_range, store_bits, to_double, to_int64, to_uint64
 from ffi._types cimport Type
 
 
 cdef object load_other(Type type, const char *data)
 cdef int store_other(Type type, char *data, object value, Keepers keepers) except -1
-cdef int64_t to_int64(int code, object value) except? -1
-cdef uint64_t to_uint64(int code, object value) except? <uint64_t>-1
-cdef double to_double(int code, object value) except? -1
-cdef int out_of_range(int code, object value) except -1
 cdef void swap_bytes(Type type, char *data) noexcept
 cdef bint same_value(Type type, const char *left, const char *right) noexcept
-# Of a bit-field in its storage unit.
-cdef object load_bits(Type type, int shift, int width, const char *data)
-cdef int store_bits(Type type, int shift, int width, char *data, object value) except -1
 
 # How pointers are stored where they are typed: where the keepers have places.
 ctypedef int (*pointer_store)(
