@@ -189,13 +189,25 @@ BUILDERS: dict[str, Callable[[Sequence[Kernel], Path, Path], Any]] = {
 }
 
 
+# Bars are measured against the others.
+OPTIONAL = {"nanobind"}
+
+
 def build_all(kernels: Sequence[Kernel], library: Path) -> dict[str, Any]:
-    """Build every binding in the library's folder; say which could not be."""
+    """Build every binding in the library's folder; say which optional one could not be."""
     folder = library.parent
     Path(folder, "kernels.h").write_text(header(kernels) + "\n")
     modules = {}
     for name, builder in BUILDERS.items():
-        module = builder(kernels, folder, library)
+        try:
+            module = builder(kernels, folder, library)
+        except (BuildError, ImportError) as error:
+            if name not in OPTIONAL:
+                raise
+            first, *lines = str(error).splitlines()
+            reasons = [line for line in lines if "error" in line.lower()][:3]
+            print("", f"{name} is left out: {first}", *reasons, sep="\n")
+            continue
         if module is None:
             print(f"\n{name} is not installed: left out")
         else:
