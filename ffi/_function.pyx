@@ -45,7 +45,9 @@ from ffi._layouts cimport to_type
 from ffi._pointers cimport Pointer
 from ffi._records cimport Record
 from ffi._types cimport Type, describe, is_identical
-from ffi._values cimport address_as, load_object, new_keepers, store_object
+from ffi._values cimport (
+    address_as, load_object, new_keepers, set_typed_destructor, store_object,
+)
 
 cnp.import_array()
 
@@ -463,13 +465,33 @@ cdef object call_with_names(
 
 
 cdef object call_and_check(Function self, PyObject **args):
-    cdef Py_ssize_t i
     if self.shared.closed:
         raise FFIValueError(f"{self.__name__}(): {self.library.name!r} is closed")
+    return call_open_or_closed(self, args)
+
+
+cdef object call_open_or_closed(Function self, PyObject **args):
+    cdef Py_ssize_t i
     result = call_generally(self, args)
     if self.errcheck is None:
         return result
     return self.errcheck(result, self, tuple([<object>args[i] for i in range(self.count)]))
+
+
+cdef int call_destructor(CodePointer function, object pointer) except -1:
+    # The code is there as long as the function lives, and leaving things open would help nobody.
+    # This may be between a call and a look at its errno.
+    cdef Thread *thread = current_thread()
+    cdef int saved_errno = thread.saved_errno
+    cdef PyObject *argument = <PyObject *>pointer
+    try:
+        call_open_or_closed(<Function>function, &argument)
+    finally:
+        thread.saved_errno = saved_errno
+    return 0
+
+
+set_typed_destructor(call_destructor)
 
 
 cdef inline bint is_record_of(PyObject *atype, PyObject *value) noexcept:

@@ -69,8 +69,7 @@ def gc(pointer, destructor):
     pointer : Pointer
         What the destructor is called with.
     destructor : C function
-        A function of one pointer: an `int` address, a `Closure`, or a typed function. It is held,
-        and so is the library of a typed function.
+        A function of one pointer: an `int` address, a `Closure`, or a `Function`. It is held.
 
     Returns
     -------
@@ -91,8 +90,12 @@ def gc(pointer, destructor):
 
     Notes
     -----
-    An exception in the destructor goes to `sys.unraisablehook`. Destructors are not called once the
-    interpreter is finalising; use ``with`` for what must not be left to that.
+    An exception in the destructor goes to `sys.unraisablehook`, that of a function's errcheck too.
+    Destructors are not called once the interpreter is finalising; use ``with`` for what must not be
+    left to that.
+
+    A `Function` keeps its library loaded, so that it is called as a destructor even after
+    `dlclose`; an address does not. What `get_errno` gives stays as it is.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uintptr_t
 
-from ffi._buffers cimport AddressHolder, Keepers
+from ffi._buffers cimport AddressHolder, CodePointer, Keepers
 from ffi._types cimport Type
 
 
@@ -44,10 +44,14 @@ cdef int keep_copied(
 ) except -1
 
 
-# Slots: how pointers and records are made.
+# Slots: how pointers and records are made, and functions with a signature called.
 ctypedef object (*PointerMaker)(Type type, uintptr_t address, object owner)
 ctypedef object (*RecordViewer)(Type type, char *data, object owner, bint readonly)
 ctypedef object (*RecordCopier)(Type type, const char *data)
 
+# A destructor with a signature is called through the module that knows signatures.
+ctypedef int (*TypedCall)(CodePointer function, object pointer) except -1
+
+cdef void set_typed_destructor(TypedCall function) noexcept
 cdef void set_pointer_maker(PointerMaker maker) noexcept
 cdef void set_record_makers(RecordViewer viewer, RecordCopier copier) noexcept

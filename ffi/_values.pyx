@@ -90,7 +90,9 @@ cdef int destroy(Memory memory) except -1:
     memory.destructor = None
     try:
         if callable(destructor):
-            destructor(new_pointer(memory.type, memory.value, None))
+            call_typed_destructor(
+                destructor, new_pointer(memory.type, memory.value, memory.owner)
+            )
         else:
             if isinstance(destructor, CodePointer):
                 code = (<CodePointer>destructor).code
@@ -102,6 +104,14 @@ cdef int destroy(Memory memory) except -1:
         PyErr_SetObject(type(exc), exc)
         PyErr_WriteUnraisable(destructor)
     return 0
+
+
+cdef TypedCall call_typed_destructor = NULL
+
+
+cdef void set_typed_destructor(TypedCall function) noexcept:
+    global call_typed_destructor
+    call_typed_destructor = function
 
 
 cdef void call_destructor(void *code, void *address) noexcept:
