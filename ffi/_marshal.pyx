@@ -204,7 +204,7 @@ cdef int store_items(Type type, char *data, object value, Keepers keepers) excep
         try:
             store(type.item, data + i * type.item.size, items[i], keepers)
         except Error as exc:
-            raise located(exc, f"item {i}") from None
+            raise located(exc, f"item {i}") from exc.__cause__
     return 0
 
 
@@ -243,7 +243,7 @@ cdef int store_field(
             shift, width = type.bits[index]
             store_bits(member, shift, width, data, value)
     except Error as exc:
-        raise located(exc, f"member {name!r}") from None
+        raise located(exc, f"member {name!r}") from exc.__cause__
     return 0
 
 

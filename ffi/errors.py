@@ -88,6 +88,8 @@ def located(error: Error, where: str) -> Error:
     Returns
     -------
     Error
-        An exception of the same class.
+        An exception of the same class; the very same error if other code made it its own way.
     """
+    if type(error).__module__ != __name__ or len(error.args) != 1:
+        return error
     return type(error)(f"{where}: {error}")
