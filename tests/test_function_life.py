@@ -1,4 +1,4 @@
-"""Calls while things end or change: libraries, buffers, pointers; threads, recursion, leaks."""
+"""Calls while things end or change: libraries, buffers, pointers; threads, recursion."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import threading
 
 import numpy as np
 import pytest
-from checks import MIXED, refused
-from test_leaks import check_flat, failing
+from checks import refused
 from test_meddling import Meddler, shrinkable
 
 import ffi
 
-t = ffi.types
 SOURCE = """
 #include <stddef.h>
 #include <stdint.h>
@@ -34,8 +32,6 @@ int64_t total_after(int size, const unsigned char *data) { return total(data, si
 void fill(void *data, int size) { memset(data, 1, size); }
 int nap(int milliseconds) { usleep(1000 * milliseconds); return milliseconds; }
 int nested(int depth, int (*function)(int)) { return depth ? function(depth - 1) + 1 : 0; }
-struct mixed { int8_t c; double d; };
-struct mixed mirrored(struct mixed m) { m.d = -m.d; return m; }
 const char *text(const char *s) { return s; }
 """
 
@@ -251,66 +247,3 @@ def test_two_threads(path, release_gil):
     assert failures == []
     assert sorted(done) == [0, 1]
     assert sys.getrefcount(add) == before
-
-
-# --- leaks
-
-USES = {
-    "int": lambda f: f.add(1, 2),
-    "large int": lambda f: f.add(10**9, -(10**9)),
-    "by name": lambda f: f.add(b=1, a=2),
-    "other int": lambda f: f.add(np.int32(1), True),
-    "float": lambda f: f.half(1.5),
-    "array": lambda f: f.total(f.array, 3, 4),
-    "bytes": lambda f: f.total(b"abc", 3, 4),
-    "bytearray": lambda f: f.total(f.bytearray, 3, 4),
-    "view": lambda f: f.total(f.view, 3, 4),
-    "Pointer": lambda f: f.total(f.pointer, 3, 4),
-    "None": lambda f: f.total(None, 0, 4),
-    "str": lambda f: f.text("a string that is new").string(),
-    "Pointer result": lambda f: f.text(b"abc"),
-    "Record": lambda f: f.mirrored(f.record).d,
-    "tuple": lambda f: f.mirrored((1, 2.5)),
-    "dict": lambda f: f.mirrored({"c": 1, "d": 2.5}),
-    "NumPy record": lambda f: f.mirrored(f.numpy_record),
-    "errcheck": lambda f: f.checked(1, 2),
-    "too few": lambda f: failing(TypeError, lambda: f.add(1))(),
-    "unknown name": lambda f: failing(TypeError, lambda: f.add(1, c=1))(),
-    "wrong int": lambda f: failing(OverflowError, lambda: f.add(1, 2**31))(),
-    "wrong array": lambda f: failing(TypeError, lambda: f.total(f.floats, 3, 4))(),
-    "late failure": lambda f: failing(TypeError, lambda: f.total(f.view, 3, "x"))(),
-    "new function": lambda f: ffi.Function(f.add, "int other(int a, int b)"),
-    "signature": lambda f: f.add.__signature__,
-}
-
-
-class Functions:
-    def __init__(self, path):
-        library = ffi.dlopen(path)
-        library.types["mixed"] = MIXED
-        self.add = library.function("int add(int a, int b)")
-        self.half = library.function("double half(double x)", release_gil=False)
-        self.total = library.function(
-            "int64_t total(const unsigned char *data, size_t size, int extra)"
-        )
-        self.text = library.function("const char *text(const char *s)")
-        self.mirrored = library.function("mixed mirrored(mixed m)")
-        self.checked = ffi.Function(
-            self.add, errcheck=lambda result, function, args: [result, function, args]
-        )
-        self.array, self.floats = np.ones(3, np.uint8), np.ones(3)
-        self.bytearray, self.view = bytearray(3), memoryview(bytearray(3))
-        self.pointer, self.record = ffi.new(("uchar", 3)), ffi.new(MIXED, (1, 2.5))[0]
-        self.numpy_record = np.zeros(1, MIXED.dtype)[0]
-
-
-@pytest.mark.parametrize("name", USES)
-def test_leaks(path, name):
-    functions, use = Functions(path), USES[name]
-    slow = name in ("new function", "signature", "wrong array", "late failure")
-    check_flat(
-        lambda: use(functions),
-        *vars(functions).values(),
-        *(MIXED, t.int, t.double, None),
-        count=10**4 if slow else 10**5,
-    )

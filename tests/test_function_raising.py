@@ -23,7 +23,7 @@ double second(struct mixed m) { calls++; return m.d; }
 """
 
 
-class Own(Exception):
+class OwnKindError(Exception):
     """No error of anybody's."""
 
 
@@ -88,7 +88,7 @@ def nothing_is_called(library):
 @pytest.mark.parametrize(
     "error",
     [
-        Own("its own"),
+        OwnKindError("its own"),
         KeyboardInterrupt(),
         SystemExit(3),
         MemoryError(),
@@ -101,7 +101,7 @@ def nothing_is_called(library):
     ids=lambda error: type(error).__name__,
 )
 def test_errors_pass_as_they_are(library, name, method, error):
-    with pytest.raises(BaseException) as caught:
+    with pytest.raises(type(error)) as caught:
         USES[name](library, raising(method, error))
     assert caught.value is error
 
@@ -138,7 +138,7 @@ def test_errors_of_ours_keep_their_kind(library, name, kind):
 
 @pytest.mark.parametrize("name", ["int", "late", "tuple", "dict"])
 def test_causes_are_kept(library, name):
-    cause, error = Own("the cause"), OwnError(8, text="its own")
+    cause, error = OwnKindError("the cause"), OwnError(8, text="its own")
 
     class Raising:
         def __index__(self):
@@ -154,12 +154,14 @@ def test_causes_are_kept(library, name):
 def test_floats_are_not_asked_for(library):
     # A float is a number, or a NumPy scalar: nothing is converted behind the caller's back.
     with refused(TypeError, match=r"^half\(\): argument 'x': expected a real number for double"):
-        library.half(raising("__float__", Own()))
+        library.half(raising("__float__", OwnKindError()))
     with refused(TypeError, match=r"^both\(\): argument 'x': expected a number for double _Comp"):
-        library.both(raising("__complex__", Own()), 1)
+        library.both(raising("__complex__", OwnKindError()), 1)
 
 
-@pytest.mark.parametrize("error", [Own("its own"), KeyboardInterrupt(), OwnError(1, text="x")])
+@pytest.mark.parametrize(
+    "error", [OwnKindError("its own"), KeyboardInterrupt(), OwnError(1, text="x")]
+)
 def test_errcheck_raises(library, error, nothing_is_called):
     def errcheck(result, function, args):
         raise error
