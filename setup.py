@@ -32,6 +32,8 @@ MODULES = [
     "_cif",
     "_core",
     "_closure",
+    "_signature",
+    "_general",
     "_function",
     "_foreign",
 ]

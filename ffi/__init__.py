@@ -27,7 +27,9 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _cif        CIF: what a function takes and returns
 #   _core       call
 #   _closure    C calls Python
-#   _function   typed calls
+#   _signature  what a typed call does with each argument
+#   _general    typed calls with any arguments
+#   _function   Function, and the quick way of a call
 #   _foreign    function pointers of ctypes, cffi and Cython modules
 #   library     Library: shared objects with their functions
 

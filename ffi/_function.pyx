@@ -1,58 +1,43 @@
 """Functions: C functions with a signature, called with Python values.
 
-What a call does was decided when the function was made: `Step` says how each argument is converted
-and where in the frame of a direct call it goes. Where calls go through libffi, and for what is too
-large for the stack, there is one general way, `call_general`.
+Here is the quick way of a call, for arguments that are what they should be; whatever is out of the
+ordinary goes the general way.
 """
 
-import inspect
-import keyword
-
 from ffi import cdecl
-from ffi.errors import (
-    Error,
-    FFINotImplementedError,
-    FFITypeError,
-    FFIValueError,
-    located,
-)
+from ffi.errors import Error, FFITypeError, FFIValueError, located
 
 cimport cython
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_FromDouble
 from cpython.object cimport PyObject, PyTypeObject
+from libc.math cimport isinf
 from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t,
 )
-from libc.math cimport isinf
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset, strlen
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, strlen
 
 from ffi cimport _marshal, _types
-from ffi._arrays cimport accepted_arrays, borrow_pointee, examine_pointee
 from ffi._buffers cimport (
-    NOTHING, AddressHolder, Array, Borrowed, CodePointer, Keepers, PyArray_BYTES,
-    PyArray_CHKFLAGS, PyArray_ISNOTSWAPPED, PyArray_TYPE, give_back, held_address, hold, root_of,
-    settle,
+    Array, CodePointer, PyArray_BYTES, PyArray_CHKFLAGS, PyArray_ISNOTSWAPPED, PyArray_TYPE,
+    held_address,
 )
-from ffi._cif cimport CIF, result_at
-from ffi._core cimport invoke
 from ffi._direct cimport INVOKE_FRAME
 from ffi._dl cimport Handle, SharedObject
 from ffi._frames cimport Thread, current_thread, swap_in, swap_out
+from ffi._general cimport call_generally
 from ffi._layouts cimport to_type
 from ffi._pointers cimport Pointer
 from ffi._records cimport Record
-from ffi._types cimport Type, describe, is_identical
-from ffi._values cimport (
-    address_as, load_object, new_keepers, set_typed_destructor, store_object,
+from ffi._signature cimport (
+    MAX_FRAME, Move, Plan, Signature, Step, order_arguments, python_signature, to_signature,
 )
+from ffi._types cimport Type, describe, is_identical
+from ffi._values cimport load_object, set_typed_destructor
 
 cnp.import_array()
-
-cdef extern from "alloca.h":
-    void *alloca(size_t size) nogil
 
 cdef extern from "_compact.h":
     bint exact_int64(PyObject *value, int64_t *result)
@@ -70,8 +55,6 @@ cdef extern from "Python.h":
     void PyEval_RestoreThread(PyThreadState *state)
     Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
     object PyVectorcall_Call(object function, object args, object kwargs)
-    PyObject *PyTuple_GET_ITEM(PyObject *items, Py_ssize_t index)
-    Py_ssize_t PyTuple_GET_SIZE(PyObject *items)
     bint PyArray_CheckExact "PyArray_CheckExact"(PyObject *value)
     object PyLong_FromLong(long value)
     object PyLong_FromLongLong(long long value)
@@ -84,11 +67,6 @@ cdef extern from "Python.h":
         Py_ssize_t tp_vectorcall_offset
         void *tp_call
         unsigned long tp_flags
-
-cdef enum:
-    # Bytes on the C stack; longer frames, arguments and results are made elsewhere.
-    MAX_FRAME = 768
-    MAX_STORAGE = 4096
 
 # Of functions that come from no library of ours.
 cdef SharedObject OPEN = SharedObject.__new__(SharedObject)
@@ -167,16 +145,13 @@ cdef class Function(CodePointer):
         except Error as exc:
             raise located(exc, "Function()") from None
 
-    def __dealloc__(self):
-        free(self.steps)
-
     def __call__(self, *args, **kwargs):
         # Calls come in by `call_function`; this is what `Function.__call__` is.
         return PyVectorcall_Call(self, args, kwargs)
 
     @property
     def __name__(self):
-        return self.prototype_.name or "function"
+        return self.signature.name
 
     @property
     def __qualname__(self):
@@ -189,12 +164,24 @@ cdef class Function(CodePointer):
     @property
     def prototype(self):
         """The signature as C."""
-        return self.prototype_.text
+        return self.signature.prototype.text
+
+    @property
+    def rtype(self):
+        return self.signature.rtype
+
+    @property
+    def atypes(self):
+        return self.signature.atypes
+
+    @property
+    def cif(self):
+        return self.signature.cif
 
     def __getattr__(self, name):
         # As a property it would be the class's signature too.
         if name == "__signature__":
-            return signature_of(self.names)
+            return python_signature(self.signature)
         raise AttributeError(f"'Function' object has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self):
@@ -217,26 +204,7 @@ cdef class Function(CodePointer):
 
 
 cdef tuple identity(Function self):
-    return self.address, self.prototype_, self.release_gil, self.errcheck
-
-
-cdef object signature_of(tuple names):
-    """The parameters as Python sees them: those with names that Python cannot have by position."""
-    cdef Py_ssize_t i, positional = 0
-    kind = inspect.Parameter
-    shown = []
-    for i, name in enumerate(names):
-        if name is None or not name.isidentifier() or keyword.iskeyword(name):
-            name = f"arg{i}"
-            while name in names:
-                name += "_"
-            # What stands before one is by position too.
-            positional = i + 1
-        shown.append(name)
-    return inspect.Signature([
-        kind(name, kind.POSITIONAL_ONLY if i < positional else kind.POSITIONAL_OR_KEYWORD)
-        for i, name in enumerate(shown)
-    ])
+    return self.address, self.signature.prototype, self.release_gil, self.errcheck
 
 
 # --- making one
@@ -263,7 +231,7 @@ def make_function(address, prototype, handle, release_gil, errcheck):
 
 def declaration_of(Function function not None):
     """Return the `cdecl.Prototype` of a function."""
-    return function.prototype_
+    return function.signature.prototype
 
 
 # Filled by the module that knows other packages' function pointers:
@@ -287,7 +255,7 @@ cdef Source source_of(object pointer, tuple signature):
         if isinstance(pointer, Function):
             source.library = (<Function>pointer).library
             source.shared = (<Function>pointer).shared
-            source.prototype = (<Function>pointer).prototype_
+            source.prototype = (<Function>pointer).signature.prototype
     elif type(pointer) is Pointer:
         source.code = <void *>held_address(pointer)
         source.keeper = pointer
@@ -323,78 +291,17 @@ cdef object prototype_of(tuple signature):
 
 cdef int prepare(Function self, Source source, object release_gil, object errcheck) except -1:
     cdef object prototype = source.prototype
-    cdef Py_ssize_t i
-    if prototype.variadic:
-        raise FFINotImplementedError(f"{prototype.text}: variadic functions are not supported")
     if errcheck is not None and not callable(errcheck):
         raise FFITypeError(f"argument 'errcheck': expected a callable, got {describe(errcheck)}")
     self.code = source.code
-    self.prototype_ = prototype
     self.library = source.library
     self.shared = OPEN if source.shared is None else source.shared
     self.keeper = source.keeper
     self.release_gil = bool(release_gil)
     self.errcheck = errcheck
-    self.rtype = prototype.rtype
-    # What C always gets stands behind what Python gives.
-    numbered = list(enumerate(prototype.parameters))
-    given = [(i, parameter) for i, parameter in numbered if parameter.value is None]
-    fixed = [(i, parameter) for i, parameter in numbered if parameter.value is not None]
-    self.atypes = tuple([parameter.type for _, parameter in given])
-    self.names = tuple([parameter.name for _, parameter in given])
-    self.count = len(given)
-    self.fixed_count = len(fixed)
-    self.cif = CIF(self.rtype, *[parameter.type for parameter in prototype.parameters])
-    self.steps = <Step *>calloc(self.count + self.fixed_count + 1, sizeof(Step))
-    if self.steps is NULL:
-        raise MemoryError
-    for i, (argument, parameter) in enumerate(given + fixed):
-        prepare_step(&self.steps[i], argument, parameter.type, parameter.value)
-        self.steps[i].keeps_gil = not self.release_gil
-    self.is_general = True
-    self.plan = <const Plan *>self.cif.plan
-    if self.plan is not NULL:
-        prepare_frame(self, self.plan)
+    self.signature = to_signature(prototype)
+    self.is_general = self.signature.is_general or errcheck is not None
     self.vectorcall = <void *>call_function
-    return 0
-
-
-cdef int prepare_step(Step *step, Py_ssize_t argument, Type atype, object value) except -1:
-    cdef int64_t fixed
-    step.argument = argument
-    step.type = <PyObject *>atype
-    step.code = atype.code
-    if atype.code == _types.POINTER:
-        step.is_const = atype.const
-        step.takes_text = atype.const and atype.target.code == _types.CHAR
-        step.accepted = accepted_arrays(atype)
-    if value is not None:
-        fixed = value
-        step.fixed = <uint64_t>fixed
-    return 0
-
-
-cdef int prepare_frame(Function self, const Plan *plan) except -1:
-    """Say where in a frame everything goes, unless that is too large."""
-    cdef size_t size = plan.frame_size
-    cdef uint32_t move
-    cdef Py_ssize_t i
-    cdef Step *step
-    for i in range(self.count + self.fixed_count):
-        step = &self.steps[i]
-        move = 0
-        while plan.moves[move].argument != step.argument:
-            move += 1
-        step.first = move
-        step.at = plan.moves[move].at
-        while move < plan.move_count and plan.moves[move].argument == step.argument:
-            move += 1
-        step.end = move
-    self.result_code = self.rtype.code
-    self.result_at = plan.results[0].at
-    self.result_offset = size
-    size += (max(self.rtype.size, 8) + 15) // 16 * 16
-    self.is_general = size > MAX_FRAME or self.errcheck is not None
     return 0
 
 
@@ -406,36 +313,36 @@ cdef object call_function(
     # Nothing here runs Python code or needs to be given back: arguments that are no exact ints,
     # floats and so on, and whatever else is out of the ordinary, go another way.
     cdef Function self = <Function>callable
-    cdef const Plan *plan = self.plan
+    cdef const Plan *plan = self.signature.plan
     cdef char frame[MAX_FRAME]
     cdef char *result
     cdef Thread *thread
     cdef PyThreadState *state
     cdef uint64_t word
-    cdef Step *step = self.steps
-    cdef Step *end = step + self.count
-    if keywords is not NULL or PyVectorcall_NARGS(nargsf) != self.count:
+    cdef const Step *step = self.signature.steps
+    cdef const Step *end = step + self.signature.count
+    if keywords is not NULL or PyVectorcall_NARGS(nargsf) != self.signature.count:
         return call_with_names(self, args, PyVectorcall_NARGS(nargsf), keywords)
     if self.is_general or self.shared.closed:
         return call_and_check(self, args)
     while step < end:
-        if to_word(step, args[0], &word):
+        if to_word(step, not self.release_gil, args[0], &word):
             memcpy(frame + step.at, &word, sizeof(word))
-        elif PyType_IS(args[0], <PyTypeObject *>Record) and is_record_of(step.type, args[0]):
+        elif PyType_IS(args[0], <PyTypeObject *>Record) and is_record_of(step, args[0]):
             direct_place(
                 &plan.moves[step.first], &plan.moves[step.end], frame, (<Record>args[0]).data
             )
         else:
-            return call_and_check(self, args - (step - self.steps))
+            return call_and_check(self, args - (step - self.signature.steps))
         step += 1
         args += 1
-    if self.fixed_count:
-        end += self.fixed_count
+    if self.signature.fixed_count:
+        end += self.signature.fixed_count
         while step < end:
             memcpy(frame + step.at, &step.fixed, sizeof(uint64_t))
             step += 1
     if plan.result_address:
-        result = frame + self.result_offset
+        result = frame + self.signature.result_offset
         memcpy(frame + plan.result_address, &result, sizeof(result))
     thread = current_thread()
     if self.release_gil:
@@ -448,18 +355,19 @@ cdef object call_function(
         swap_in(thread)
         INVOKE_FRAME(frame, self.code, plan.stack_words, plan.flags)
         swap_out(thread)
-    return take_result(self, plan, frame)
+    return take_result(self.signature, plan, frame, self.shared)
 
 
 cdef object call_with_names(
     Function self, PyObject **args, Py_ssize_t count, PyObject *keywords
 ):
-    cdef PyObject **ordered = <PyObject **>malloc((self.count + 1) * sizeof(PyObject *))
+    cdef Py_ssize_t total = self.signature.count
+    cdef PyObject **ordered = <PyObject **>malloc((total + 1) * sizeof(PyObject *))
     if ordered is NULL:
         raise MemoryError
     try:
-        order_arguments(self, args, count, keywords, ordered)
-        return call_function(<PyObject *>self, ordered, self.count, NULL)
+        order_arguments(self.signature, args, count, keywords, ordered)
+        return call_function(<PyObject *>self, ordered, total, NULL)
     finally:
         free(ordered)
 
@@ -472,10 +380,12 @@ cdef object call_and_check(Function self, PyObject **args):
 
 cdef object call_open_or_closed(Function self, PyObject **args):
     cdef Py_ssize_t i
-    result = call_generally(self, args)
+    result = call_generally(self.signature, self.code, self.release_gil, args, self.shared)
     if self.errcheck is None:
         return result
-    return self.errcheck(result, self, tuple([<object>args[i] for i in range(self.count)]))
+    return self.errcheck(
+        result, self, tuple([<object>args[i] for i in range(self.signature.count)])
+    )
 
 
 cdef int call_destructor(CodePointer function, object pointer) except -1:
@@ -494,11 +404,13 @@ cdef int call_destructor(CodePointer function, object pointer) except -1:
 set_typed_destructor(call_destructor)
 
 
-cdef inline bint is_record_of(PyObject *atype, PyObject *value) noexcept:
-    return is_identical((<Record>value).type, <Type>atype)
+cdef inline bint is_record_of(const Step *step, PyObject *value) noexcept:
+    return is_identical((<Record>value).type, <Type>step.type)
 
 
-cdef inline bint to_word(const Step *step, PyObject *value, uint64_t *word) noexcept:
+cdef inline bint to_word(
+    const Step *step, bint keeps_gil, PyObject *value, uint64_t *word
+) noexcept:
     """Convert an exact int, float, array, bytes or None; return whether it was one that fits."""
     cdef int code = step.code
     cdef int64_t number
@@ -511,7 +423,7 @@ cdef inline bint to_word(const Step *step, PyObject *value, uint64_t *word) noex
         memcpy(word, &real, sizeof(real))
         return True
     if code == _types.POINTER:
-        return to_address_word(step, value, word)
+        return to_address_word(step, keeps_gil, value, word)
     if code == _types.FLOAT:
         if not exact_double(value, &real):
             return False
@@ -543,7 +455,9 @@ cdef inline bint to_word(const Step *step, PyObject *value, uint64_t *word) noex
     return False
 
 
-cdef inline bint to_address_word(const Step *step, PyObject *value, uint64_t *word) noexcept:
+cdef inline bint to_address_word(
+    const Step *step, bint keeps_gil, PyObject *value, uint64_t *word
+) noexcept:
     cdef char *data
     if PyArray_CheckExact(value):
         if (
@@ -562,7 +476,7 @@ cdef inline bint to_address_word(const Step *step, PyObject *value, uint64_t *wo
         data = PyBytes_AS_STRING(<object>value)
         if strlen(data) != <size_t>PyBytes_GET_SIZE(<object>value):
             return False
-    elif PyType_IS(value, <PyTypeObject *>Pointer) and is_pointer_for(step, value):
+    elif PyType_IS(value, <PyTypeObject *>Pointer) and is_pointer_for(step, keeps_gil, value):
         data = <char *>(<Pointer>value).value
     else:
         return False
@@ -570,11 +484,13 @@ cdef inline bint to_address_word(const Step *step, PyObject *value, uint64_t *wo
     return True
 
 
-cdef inline bint is_pointer_for(const Step *step, PyObject *value) noexcept:
+cdef inline bint is_pointer_for(
+    const Step *step, bint keeps_gil, PyObject *value
+) noexcept:
     # Not released, nor to be released while the call runs.
     return (
         (<Pointer>value).value != 0
-        and (step.keeps_gil or <PyObject *>(<Pointer>value).owner is <PyObject *>None)
+        and (keeps_gil or <PyObject *>(<Pointer>value).owner is <PyObject *>None)
         and (step.is_const or not (<Pointer>value).readonly)
         and (
             is_identical((<Pointer>value).type.target, (<Type>step.type).target)
@@ -583,15 +499,17 @@ cdef inline bint is_pointer_for(const Step *step, PyObject *value) noexcept:
     )
 
 
-cdef inline object take_result(Function self, const Plan *plan, char *frame):
-    cdef int code = self.result_code
+cdef inline object take_result(
+    Signature signature, const Plan *plan, char *frame, SharedObject shared
+):
+    cdef int code = signature.result_code
     cdef uint64_t word
     cdef double real
     cdef char *result
     if code == _types.VOID:
         return None
     if code <= _types.FLOAT or code == _types.DOUBLE:
-        memcpy(&word, frame + self.result_at, sizeof(word))
+        memcpy(&word, frame + signature.result_at, sizeof(word))
         if code == _types.INT32:
             return PyLong_FromLong(<int32_t>word)
         if code == _types.DOUBLE:
@@ -605,141 +523,11 @@ cdef inline object take_result(Function self, const Plan *plan, char *frame):
             return PyLong_FromLongLong(<uint32_t>word)
         if code == _types.POINTER and word == 0:
             return None
-        return load_object(self.rtype, <char *>&word, self.shared)
-    result = frame + self.result_offset
+        return load_object(signature.rtype, <char *>&word, shared)
+    result = frame + signature.result_offset
     if plan.result_address == 0:
         direct_take(plan, frame, result)
-    return load_object(self.rtype, result, self.shared)
-
-
-cdef object call_generally(Function self, PyObject **args):
-    """Call with any arguments, by any path: each value is made in storage of its own."""
-    cdef CIF cif = self.cif
-    cdef size_t result_size = (max(cif.rtype.size, 16) + 15) // 16 * 16
-    cdef size_t size = result_size + cif.packed_size
-    cdef char *storage
-    cdef char *local = NULL
-    cdef Borrowed *held
-    cdef Py_ssize_t i, index = 0, held_count = 0
-    cdef bint converting = True
-    cdef void **pointers
-    cdef Keepers keepers = new_keepers()
-    cdef Type fixed
-    if size <= MAX_STORAGE:
-        storage = <char *>alloca(size)
-    else:
-        storage = local = <char *>malloc(size)
-        if storage is NULL:
-            raise MemoryError
-    held = <Borrowed *>calloc(self.count + 1, sizeof(Borrowed))
-    if held is NULL:
-        free(local)
-        raise MemoryError
-    memset(storage, 0, size)
-    pointers = <void **>(storage + result_size)
-    try:
-        for i in range(<Py_ssize_t>cif.nargs):
-            pointers[i] = <char *>pointers + cif.offsets[i]
-        for i in range(self.count, self.count + self.fixed_count):
-            fixed = self.cif.arguments[self.steps[i].argument]
-            _marshal.store(
-                fixed, <char *>pointers[self.steps[i].argument],
-                <int64_t>self.steps[i].fixed, None,
-            )
-        for i in range(self.count):
-            index = i
-            held_count = i + 1
-            convert(
-                self.atypes[i], <object>args[i], <char *>pointers[self.steps[i].argument],
-                &held[i], keepers,
-            )
-        # No Python code runs from here on: nothing moves any more.
-        settle(keepers)
-        for i in range(self.count):
-            index = i
-            if self.steps[i].code == _types.POINTER:
-                if isinstance(<object>args[i], AddressHolder):
-                    held[i].data = <char *>address_as(self.atypes[i], <AddressHolder>args[i])
-                else:
-                    examine_pointee(self.atypes[i], &held[i])
-                memcpy(pointers[self.steps[i].argument], &held[i].data, sizeof(void *))
-        converting = False
-        run(self, storage, pointers)
-        return load_object(self.rtype, result_at(self.rtype, storage), self.shared)
-    except Error as exc:
-        if not converting:
-            raise
-        raise located(exc, f"{self.__name__}(): {argument_name(self, index)}") from exc.__cause__
-    finally:
-        for i in range(held_count):
-            give_back(&held[i])
-        free(held)
-        free(local)
-
-
-cdef int convert(
-    Type atype, object value, char *data, Borrowed *borrowed, Keepers keepers
-) except -1:
-    if atype.code != _types.POINTER:
-        return store_object(atype, data, value, keepers)
-    if isinstance(value, AddressHolder):
-        # Its address is read at the end: it may be released before, but not from then on.
-        borrowed.holding = NOTHING
-        return hold(keepers, root_of(value), data)
-    if isinstance(value, CodePointer) and atype.target.code == _types.VOID:
-        borrowed.data = <char *>(<CodePointer>value).code
-        return 0
-    return borrow_pointee(atype, value, borrowed)
-
-
-cdef int run(Function self, char *result, void **pointers) except -1:
-    cdef CIF cif = self.cif
-    cdef void *code = self.code
-    cdef Thread *thread = current_thread()
-    if self.release_gil:
-        with nogil:
-            swap_in(thread)
-            invoke(cif, code, result, pointers)
-            swap_out(thread)
-    else:
-        swap_in(thread)
-        invoke(cif, code, result, pointers)
-        swap_out(thread)
-    return 0
-
-
-# --- arguments by name
-
-cdef str argument_name(Function self, Py_ssize_t index):
-    name = self.names[index]
-    return f"argument {index}" if name is None else f"argument {name!r}"
-
-
-cdef int order_arguments(
-    Function self, PyObject **args, Py_ssize_t count, PyObject *keywords, PyObject **ordered
-) except -1:
-    cdef Py_ssize_t i, k, named = 0 if keywords is NULL else PyTuple_GET_SIZE(keywords)
-    cdef str function = self.__name__
-    if count > self.count:
-        raise FFITypeError(f"{function}(): expected {self.count} arguments, got {count + named}")
-    for i in range(self.count):
-        ordered[i] = args[i] if i < count else NULL
-    for k in range(named):
-        name = <object>PyTuple_GET_ITEM(keywords, k)
-        if name not in self.names:
-            raise FFITypeError(f"{function}(): unexpected argument {name!r}")
-        i = self.names.index(name)
-        if ordered[i] is not NULL:
-            raise FFITypeError(f"{function}(): got two values for argument {name!r}")
-        ordered[i] = args[count + k]
-    for i in range(self.count):
-        if ordered[i] is NULL:
-            missing = [argument_name(self, k) for k in range(self.count) if ordered[k] is NULL]
-            raise FFITypeError(
-                f"{function}(): expected {self.count} arguments, got {count + named}; missing "
-                f"{', '.join(missing)}"
-            )
-    return 0
+    return load_object(signature.rtype, result, shared)
 
 
 # --- calls come in without a tuple of arguments
