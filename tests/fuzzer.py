@@ -20,6 +20,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from checks import STRUCTS
+from fuzz_typed import TypedUses, compare
 from odd import FakeDtype, Hostile, Integer, Liar, LyingArray, Nameless, Numbers, Text
 
 import ffi
@@ -27,7 +29,7 @@ import ffi
 t = ffi.types
 
 
-class Fuzzer:
+class Fuzzer(TypedUses):
     """Draws calls; `live` is memory between guards whose addresses may be given away."""
 
     def __init__(self, seed, library_path):
@@ -64,6 +66,7 @@ class Fuzzer:
             dead = ffi.Closure(cif, len)
             self.pairs += [(cif, dead.address), (cif, ffi.Closure(cif, self.pick(self.functions)))]
             del dead
+        self.prepare_typed(STRUCTS, library_path)
 
     def overwrite(self, rvalue, avalues):
         rvalue[:] = b"\xff" * len(rvalue)
@@ -166,6 +169,7 @@ class Fuzzer:
         numbers = [0.0, -1.5, float("nan"), 1e308, np.inf, 3j, np.longdouble("1e4000")]
         scalars = [np.float16(1), np.str_("x"), np.datetime64(1, "s"), np.void(b"abc")]
         ours = [ffi, ffi.types, ffi.sizeof, ffi.abi, ffi.CIF, ffi.Type, ffi.call]
+        ours += [ffi.Function, ffi.Record, *self.structs]
         makers = [
             self.integer,
             self.integer,
@@ -185,6 +189,9 @@ class Fuzzer:
             lambda: self.pick(scalars),
             lambda: self.pick(ours),
             lambda: self.pick([len, itertools.count(), iter(()), Numbers()]),
+            lambda: self.pick(self.typed),
+            lambda: self.pick(self.pointers),
+            self.record,
         ]
         if depth < 3:
             makers += [
@@ -242,7 +249,7 @@ class Fuzzer:
             cif = self.unless(ffi.CIF)
         elif spoiled == 1:
             # Of the addresses that look like one, only those above are of functions.
-            callables = int | np.integer | Integer | ffi.Closure
+            callables = int | np.integer | Integer | ffi.Closure | ffi.Function | ffi.Pointer
             fn = self.make_one(self.bad_address, lambda: self.unless(callables))
         elif spoiled == 2:
             rvalue = self.thing()
@@ -279,7 +286,9 @@ class Fuzzer:
             self.pick([ffi.struct, ffi.union]),
             self.pick([ffi.sizeof, ffi.alignof]),
         )
-        blank = self.pick([ffi.Type, ffi.Arguments, ffi.Handle])
+        blank = self.pick(
+            [ffi.Type, ffi.Arguments, ffi.Handle, ffi.Pointer, ffi.Record, ffi.Library]
+        )
         return self.make_one(
             lambda: (ffi.CIF, (*number, *self.some_dtypes()), variadic),
             lambda: (ffi.CIF, tuple(self.some()), variadic),
@@ -332,7 +341,8 @@ class Fuzzer:
         """Make so many calls and return how many were not refused."""
         worked = 0
         kinds = [self.raw_call, self.raw_call, self.memory, self.memory, self.make, self.methods]
-        kinds.append(self.linker)
+        kinds += [self.linker, self.typed_call, self.typed_call, self.typed_function]
+        kinds += [self.use_pointer, self.use_record]
         for number in range(rounds):
             function, arguments, *keywords = self.make_one(*kinds)
             text = f"{number}: {describe(function)} {describe(arguments)} {describe(keywords)}"
@@ -360,10 +370,6 @@ def pickle_round(value):
     same = pickle.loads(pickle.dumps(value))
     assert same is value or same == value
     return same
-
-
-def compare(left, right):
-    return left == right, left != right
 
 
 def check(exc):
