@@ -72,6 +72,8 @@ cdef extern from "Python.h":
 cdef SharedObject OPEN = SharedObject.__new__(SharedObject)
 
 
+# A function may be the errcheck of another, and so on: C's stack must not end before they do.
+@cython.trashcan(True)
 @cython.final
 cdef class Function(CodePointer):
     """A C function that is called with Python values.
@@ -255,6 +257,8 @@ cdef Source source_of(object pointer, tuple signature):
         if isinstance(pointer, Function):
             source.library = (<Function>pointer).library
             source.shared = (<Function>pointer).shared
+            # What keeps its code, not itself: chains of functions would grow.
+            source.keeper = (<Function>pointer).keeper
             source.prototype = (<Function>pointer).signature.prototype
     elif type(pointer) is Pointer:
         source.code = <void *>held_address(pointer)

@@ -60,6 +60,8 @@ cdef void set_record_makers(RecordViewer viewer, RecordCopier copier) noexcept:
 
 # --- memory that ends
 
+# Memory may hold other memory, and so on: C's stack must not end before they do.
+@cython.trashcan(True)
 @cython.final
 cdef class Memory(AddressHolder):
     """Memory that is freed, or given to a destructor, when nothing holds it any more."""
