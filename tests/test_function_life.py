@@ -75,6 +75,7 @@ def test_arrays_that_move_meanwhile(library):
         assert data.sum() == 10**6
 
 
+@pytest.mark.filterwarnings("ignore:Setting the dtype:DeprecationWarning")
 def test_arrays_that_turn_wrong_meanwhile(library):
     fill = library.function("void fill(void *data, int size)")
     data = np.zeros(8, np.uint8)
