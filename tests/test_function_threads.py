@@ -304,6 +304,7 @@ CHAINS = {
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_chains(path, name):
+    # C's stack has room for the depth that Python itself allows, and for a few bytes of each link.
     code = f"""if True:
         import sys
         import threading
@@ -315,10 +316,10 @@ def test_chains(path, name):
 
         def work():
             f, p = add, ffi.new(node, (1, None))
-            for _ in range(50_000):
+            for _ in range(100_000):
                 {CHAINS[name]}
 
-        threading.stack_size(2**18)
+        threading.stack_size(2**21)
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
@@ -326,7 +327,7 @@ def test_chains(path, name):
     """
     answer, ended = map(int, run_python(code, path).split())
     assert answer == 42
-    assert ended == (50_000 if "end" in CHAINS[name] else 0)
+    assert ended == (100_000 if "end" in CHAINS[name] else 0)
 
 
 def test_kept_sources_do_not_pile_up(path):
