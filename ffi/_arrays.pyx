@@ -166,16 +166,22 @@ cdef bint is_of(Borrowed *borrowed, Type target) except -1:
 cdef object as_array(Type pointer, object value):
     """The array behind an object that exports one in NumPy's or DLPack's way, without a copy."""
     cls = type(value)
+    is_array = hasattr(cls, "__array_interface__") or hasattr(cls, "__array_struct__")
+    if not is_array and not hasattr(cls, "__dlpack__"):
+        return refuse(pointer, value)
     try:
-        if hasattr(cls, "__array_interface__") or hasattr(cls, "__array_struct__"):
-            return np.asarray(value)
-        if hasattr(cls, "__dlpack__"):
-            return np.from_dlpack(value)
+        array = np.asarray(value) if is_array else np.from_dlpack(value)
     except (TypeError, ValueError, BufferError, RuntimeError, AttributeError) as exc:
         raise FFITypeError(
             f"expected {wanted(pointer)}, got {type_name(value)} that is no array: {exc}"
         ) from exc
-    return refuse(pointer, value)
+    if not is_array and not pointer.const and not array.flags.writeable:
+        # Before DLPack 1.0 an object could not say whether its memory may be written.
+        raise FFITypeError(
+            f"expected {wanted(pointer)}, got {type_name(value)} that DLPack gives to be read only; "
+            "give its NumPy array, as tensor.numpy() of PyTorch returns it"
+        )
+    return array
 
 
 cdef int adopt(Type pointer, object array, Borrowed *borrowed) except -1:

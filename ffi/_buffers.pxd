@@ -3,7 +3,7 @@
 cimport numpy as cnp
 from cpython.buffer cimport Py_buffer, PyBuffer_Release
 from cpython.long cimport PyLong_Check, PyLong_CheckExact
-from cpython.object cimport PyObject, PyObject_TypeCheck, PyTypeObject
+from cpython.object cimport Py_TYPE, PyObject, PyObject_TypeCheck, PyTypeObject
 from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uintptr_t
 
@@ -21,6 +21,7 @@ cdef extern from "Python.h":
     bint HAS_GIL
 
     int PyIndex_Check(object value)
+    bint PyObject_HasAttrString(object value, const char *name) noexcept
     void PyObject_GC_UnTrack(PyObject *object)
 
     ctypedef struct PyByteArrayObject:
@@ -51,14 +52,17 @@ cdef extern from "numpy/arrayobject.h":
     cnp.npy_intp *PyArray_STRIDES(Array *array)
     int PyArray_TYPE(Array *array)
     PyTypeObject PyBoolArrType_Type
+    PyTypeObject PyGenericArrType_Type
 
 
 cdef inline bint is_integer(object value) noexcept:
-    # What stands for an int. Zero-dimensional arrays have __index__ too, but arrays are buffers
-    # here, and NumPy 1's bool has one that is deprecated.
+    # What stands for an int. Arrays of one item have __index__ too, but arrays are buffers here,
+    # those of other packages too, and NumPy 1's bool has one that is deprecated.
     return PyLong_Check(value) or (
-        PyIndex_Check(value) and not cnp.PyArray_Check(value)
-        and not PyObject_TypeCheck(value, &PyBoolArrType_Type)
+        PyIndex_Check(value) and not PyObject_TypeCheck(value, &PyBoolArrType_Type) and (
+            PyObject_TypeCheck(value, &PyGenericArrType_Type)
+            or not PyObject_HasAttrString(<object>Py_TYPE(value), b"__dlpack__")
+        )
     )
 
 

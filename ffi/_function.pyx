@@ -34,7 +34,7 @@ from ffi._records cimport Record
 from ffi._signature cimport (
     MAX_FRAME, Move, Plan, Signature, Step, order_arguments, python_signature, to_signature,
 )
-from ffi._types cimport Type, describe, is_identical
+from ffi._types cimport describe
 from ffi._values cimport load_object, set_typed_destructor
 
 cnp.import_array()
@@ -137,7 +137,7 @@ cdef class Function(CodePointer):
     ffi.errors.FFITypeError: hypot(): argument 'x': expected a real number for double, got str '3'
     """
 
-    def __cinit__(self, pointer, *signature, release_gil=True, errcheck=None):
+    def __cinit__(self, pointer=None, *signature, release_gil=True, errcheck=None):
         if type(pointer) is Source:
             prepare(self, pointer, release_gil, errcheck)
             return
@@ -409,7 +409,7 @@ set_typed_destructor(call_destructor)
 
 
 cdef inline bint is_record_of(const Step *step, PyObject *value) noexcept:
-    return is_identical((<Record>value).type, <Type>step.type)
+    return <PyObject *>(<Record>value).type.identity is step.identity
 
 
 cdef inline bint to_word(
@@ -497,8 +497,8 @@ cdef inline bint is_pointer_for(
         and (keeps_gil or <PyObject *>(<Pointer>value).owner is <PyObject *>None)
         and (step.is_const or not (<Pointer>value).readonly)
         and (
-            is_identical((<Pointer>value).type.target, (<Type>step.type).target)
-            or (<Type>step.type).target.code == _types.VOID
+            <PyObject *>(<Pointer>value).type.target.identity is step.identity
+            or step.takes_any
         )
     )
 

@@ -33,13 +33,14 @@ cdef enum:
 # How one argument is converted, and where it goes in the frame of a direct call.
 cdef struct Step:
     int code
-    PyObject *type                      # held by the CIF
+    PyObject *identity                  # of the type, or of what a pointer points at
     uint32_t argument                   # of C
     uint32_t at                         # of a word in the frame
     uint32_t first                      # its moves
     uint32_t end
     bint is_const                       # of a pointer
     bint takes_text                     # is a const char *
+    bint takes_any                      # is a void *
     Accepted accepted                   # of a pointer
     uint64_t fixed                      # the word that C always gets
 

@@ -64,9 +64,12 @@ cdef Signature to_signature(object prototype):
 cdef int prepare_step(Step *step, Py_ssize_t argument, Type atype, object value) except -1:
     cdef int64_t fixed
     step.argument = argument
-    step.type = <PyObject *>atype
+    # Held by the type, and that by the CIF.
+    step.identity = <PyObject *>atype.identity
     step.code = atype.code
     if atype.code == _types.POINTER:
+        step.identity = <PyObject *>atype.target.identity
+        step.takes_any = atype.target.code == _types.VOID
         step.is_const = atype.const
         step.takes_text = atype.const and atype.target.code == _types.CHAR
         step.accepted = accepted_arrays(atype)

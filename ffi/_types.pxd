@@ -1,7 +1,5 @@
 # The description of C types that every other module reads.
 
-from cpython.object cimport PyObject
-
 from ffi cimport libffi
 
 
@@ -77,11 +75,6 @@ cdef class Type:
     cdef tuple declared                 # (name, Type, width) of all members, if `bits` is a tuple
     # If `has_bits`, what Python gets: a struct of all members, bit-fields as whole integers.
     cdef Type value
-
-
-# Whether types are equal.
-cdef inline bint is_identical(Type one, Type other) noexcept:
-    return <PyObject *>one.identity is <PyObject *>other.identity
 
 
 cdef dict BY_SPELLING                   # the scalar types by their names, and as C spells them

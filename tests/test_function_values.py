@@ -741,6 +741,29 @@ def test_other_arrays(declare, addressed, kind):
         dot(5, x, kind(np.ones(10)[::2]))
 
 
+def test_arrays_of_before_dlpack_1(addressed, declare):
+    # Those of PyTorch before 2.8 for one, which cannot say that they may be written.
+    class Tensor:
+        def __init__(self, data):
+            self.data = data
+
+        def __dlpack__(self, stream=None):
+            return self.data.__dlpack__()
+
+        def __dlpack_device__(self):
+            return self.data.__dlpack_device__()
+
+        def __index__(self):
+            return int(self.data)
+
+    data = np.arange(3.0)
+    one = Tensor(np.array(5))
+    assert addressed("const void *")(one) == one.data.ctypes.data
+    assert addressed("const double *")(Tensor(data)) == data.ctypes.data
+    with refused(TypeError, match=r"argument 'x': .* got Tensor .* read only; .* tensor\.numpy\(\)"):
+        addressed("double *")(Tensor(data))
+
+
 def test_other_arrays_that_fail(addressed):
     class Raising:
         @property
