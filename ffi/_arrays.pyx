@@ -178,8 +178,8 @@ cdef object as_array(Type pointer, object value):
     if not is_array and not pointer.const and not array.flags.writeable:
         # Before DLPack 1.0 an object could not say whether its memory may be written.
         raise FFITypeError(
-            f"expected {wanted(pointer)}, got {type_name(value)} that DLPack gives to be read only; "
-            "give its NumPy array, as tensor.numpy() of PyTorch returns it"
+            f"expected {wanted(pointer)}, got {type_name(value)} that DLPack gives to be read "
+            "only; give its NumPy array, as tensor.numpy() of PyTorch returns it"
         )
     return array
 

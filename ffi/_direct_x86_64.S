@@ -41,6 +41,8 @@ direct_invoke:
         je      3f
         movsd   DIRECT_VECTORS(%rbx), %xmm0
         movsd   DIRECT_VECTORS+8(%rbx), %xmm1
+        cmpl    $2, %eax
+        jbe     3f
         movsd   DIRECT_VECTORS+16(%rbx), %xmm2
         movsd   DIRECT_VECTORS+24(%rbx), %xmm3
         movsd   DIRECT_VECTORS+32(%rbx), %xmm4

@@ -30,7 +30,13 @@ cdef extern from *:
     Thread this_thread
 
 
+cdef extern from "errno.h" nogil:
+    int errno
+
+
 cdef Thread *current_thread() noexcept nogil:
+    if this_thread.errno_address is NULL:
+        this_thread.errno_address = &errno
     return &this_thread
 
 

@@ -30,7 +30,7 @@ from ffi._frames cimport Thread, current_thread, swap_in, swap_out
 from ffi._general cimport call_generally
 from ffi._layouts cimport to_type
 from ffi._pointers cimport Pointer
-from ffi._records cimport Record
+from ffi._records cimport Record, make_record
 from ffi._signature cimport (
     MAX_FRAME, Move, Plan, Signature, Step, order_arguments, python_signature, to_signature,
 )
@@ -315,51 +315,61 @@ cdef object call_function(
     PyObject *callable, PyObject **args, size_t nargsf, PyObject *keywords
 ):
     # Nothing here runs Python code or needs to be given back: arguments that are no exact ints,
-    # floats and so on, and whatever else is out of the ordinary, go another way.
-    cdef Function self = <Function>callable
-    cdef const Plan *plan = self.signature.plan
+    # floats and so on, and whatever else is out of the ordinary, go another way. The function is
+    # not counted, the caller holds it.
+    cdef PyObject *signature = <PyObject *>(<Function>callable).signature
+    cdef const Plan *plan = (<Signature>signature).plan
+    cdef const Step *step = (<Signature>signature).steps
+    cdef const Step *end = step + (<Signature>signature).count
+    cdef bint keeps_gil = not (<Function>callable).release_gil
     cdef char frame[MAX_FRAME]
     cdef char *result
+    cdef Record record
     cdef Thread *thread
     cdef PyThreadState *state
-    cdef uint64_t word
-    cdef const Step *step = self.signature.steps
-    cdef const Step *end = step + self.signature.count
-    if keywords is not NULL or PyVectorcall_NARGS(nargsf) != self.signature.count:
-        return call_with_names(self, args, PyVectorcall_NARGS(nargsf), keywords)
-    if self.is_general or self.shared.closed:
-        return call_and_check(self, args)
+    if keywords is not NULL or PyVectorcall_NARGS(nargsf) != (<Signature>signature).count:
+        return call_with_names(<Function>callable, args, PyVectorcall_NARGS(nargsf), keywords)
+    if (<Function>callable).is_general or (<Function>callable).shared.closed:
+        return call_and_check(<Function>callable, args)
     while step < end:
-        if to_word(step, not self.release_gil, args[0], &word):
-            memcpy(frame + step.at, &word, sizeof(word))
+        if put_word(step, keeps_gil, args[0], frame + step.at):
+            pass
         elif PyType_IS(args[0], <PyTypeObject *>Record) and is_record_of(step, args[0]):
             direct_place(
                 &plan.moves[step.first], &plan.moves[step.end], frame, (<Record>args[0]).data
             )
         else:
-            return call_and_check(self, args - (step - self.signature.steps))
+            return call_and_check(
+                <Function>callable, args - (step - (<Signature>signature).steps)
+            )
         step += 1
         args += 1
-    if self.signature.fixed_count:
-        end += self.signature.fixed_count
+    if (<Signature>signature).fixed_count:
+        end += (<Signature>signature).fixed_count
         while step < end:
             memcpy(frame + step.at, &step.fixed, sizeof(uint64_t))
             step += 1
     if plan.result_address:
-        result = frame + self.signature.result_offset
+        if (<Signature>signature).makes_record:
+            record = make_record((<Signature>signature).rtype)
+            result = record.data
+        else:
+            result = frame + (<Signature>signature).result_offset
         memcpy(frame + plan.result_address, &result, sizeof(result))
     thread = current_thread()
-    if self.release_gil:
+    if keeps_gil:
+        swap_in(thread)
+        INVOKE_FRAME(frame, (<Function>callable).code, plan.stack_words, plan.flags)
+        swap_out(thread)
+    else:
         state = PyEval_SaveThread()
         swap_in(thread)
-        INVOKE_FRAME(frame, self.code, plan.stack_words, plan.flags)
+        INVOKE_FRAME(frame, (<Function>callable).code, plan.stack_words, plan.flags)
         swap_out(thread)
         PyEval_RestoreThread(state)
-    else:
-        swap_in(thread)
-        INVOKE_FRAME(frame, self.code, plan.stack_words, plan.flags)
-        swap_out(thread)
-    return take_result(self.signature, plan, frame, self.shared)
+    if plan.result_address and (<Signature>signature).makes_record:
+        return record
+    return take_result(signature, plan, frame, <PyObject *>(<Function>callable).shared)
 
 
 cdef object call_with_names(
@@ -412,8 +422,8 @@ cdef inline bint is_record_of(const Step *step, PyObject *value) noexcept:
     return <PyObject *>(<Record>value).type.identity is step.identity
 
 
-cdef inline bint to_word(
-    const Step *step, bint keeps_gil, PyObject *value, uint64_t *word
+cdef inline bint put_word(
+    const Step *step, bint keeps_gil, PyObject *value, char *to
 ) noexcept:
     """Convert an exact int, float, array, bytes or None; return whether it was one that fits."""
     cdef int code = step.code
@@ -421,13 +431,14 @@ cdef inline bint to_word(
     cdef double real
     cdef float narrow
     cdef uint32_t bits
+    cdef uint64_t word
     if code == _types.DOUBLE:
         if not exact_double(value, &real):
             return False
-        memcpy(word, &real, sizeof(real))
+        memcpy(to, &real, sizeof(real))
         return True
     if code == _types.POINTER:
-        return to_address_word(step, keeps_gil, value, word)
+        return put_address(step, keeps_gil, value, to)
     if code == _types.FLOAT:
         if not exact_double(value, &real):
             return False
@@ -435,11 +446,16 @@ cdef inline bint to_word(
         if isinf(narrow) and not isinf(real):
             return False
         memcpy(&bits, &narrow, sizeof(bits))
-        word[0] = bits
+        word = bits
+        memcpy(to, &word, sizeof(word))
         return True
-    if code > _types.UINT64 or not exact_int64(value, &number):
+    if code > _types.UINT64 or not exact_int64(value, &number) or not fits(number, code):
         return False
-    word[0] = <uint64_t>number
+    memcpy(to, &number, sizeof(number))
+    return True
+
+
+cdef inline bint fits(int64_t number, int code) noexcept:
     if code == _types.INT32:
         return number == <int32_t>number
     if code == _types.INT64:
@@ -459,8 +475,8 @@ cdef inline bint to_word(
     return False
 
 
-cdef inline bint to_address_word(
-    const Step *step, bint keeps_gil, PyObject *value, uint64_t *word
+cdef inline bint put_address(
+    const Step *step, bint keeps_gil, PyObject *value, char *to
 ) noexcept:
     cdef char *data
     if PyArray_CheckExact(value):
@@ -482,9 +498,15 @@ cdef inline bint to_address_word(
             return False
     elif PyType_IS(value, <PyTypeObject *>Pointer) and is_pointer_for(step, keeps_gil, value):
         data = <char *>(<Pointer>value).value
+    elif (
+        PyType_IS(value, <PyTypeObject *>Record)
+        and (<PyObject *>(<Record>value).type.identity is step.target or step.takes_any)
+        and (step.is_const or not (<Record>value).readonly)
+    ):
+        data = (<Record>value).data
     else:
         return False
-    word[0] = <uint64_t><uintptr_t>data
+    memcpy(to, &data, sizeof(data))
     return True
 
 
@@ -497,28 +519,30 @@ cdef inline bint is_pointer_for(
         and (keeps_gil or <PyObject *>(<Pointer>value).owner is <PyObject *>None)
         and (step.is_const or not (<Pointer>value).readonly)
         and (
-            <PyObject *>(<Pointer>value).type.target.identity is step.identity
+            <PyObject *>(<Pointer>value).type.target.identity is step.target
             or step.takes_any
         )
     )
 
 
 cdef inline object take_result(
-    Signature signature, const Plan *plan, char *frame, SharedObject shared
+    PyObject *signature, const Plan *plan, char *frame, PyObject *shared
 ):
-    cdef int code = signature.result_code
+    cdef int code = (<Signature>signature).result_code
     cdef uint64_t word
     cdef double real
     cdef char *result
+    cdef Record record
     if code == _types.VOID:
         return None
-    if code <= _types.FLOAT or code == _types.DOUBLE:
-        memcpy(&word, frame + signature.result_at, sizeof(word))
+    result = frame + (<Signature>signature).result_at
+    if code == _types.DOUBLE:
+        memcpy(&real, result, sizeof(real))
+        return PyFloat_FromDouble(real)
+    if code <= _types.FLOAT:
+        memcpy(&word, result, sizeof(word))
         if code == _types.INT32:
             return PyLong_FromLong(<int32_t>word)
-        if code == _types.DOUBLE:
-            memcpy(&real, &word, sizeof(real))
-            return PyFloat_FromDouble(real)
         if code == _types.INT64:
             return PyLong_FromLongLong(<int64_t>word)
         if code == _types.UINT64:
@@ -527,11 +551,15 @@ cdef inline object take_result(
             return PyLong_FromLongLong(<uint32_t>word)
         if code == _types.POINTER and word == 0:
             return None
-        return load_object(signature.rtype, <char *>&word, shared)
-    result = frame + signature.result_offset
+        return load_object((<Signature>signature).rtype, result, <object>shared)
+    result = frame + (<Signature>signature).result_offset
+    if (<Signature>signature).makes_record:
+        record = make_record((<Signature>signature).rtype)
+        direct_take(plan, frame, record.data)
+        return record
     if plan.result_address == 0:
         direct_take(plan, frame, result)
-    return load_object(signature.rtype, result, shared)
+    return load_object((<Signature>signature).rtype, result, <object>shared)
 
 
 # --- calls come in without a tuple of arguments

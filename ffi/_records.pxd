@@ -14,6 +14,9 @@ cdef class Record(AddressHolder):
     cdef long double small[SMALL]
 
 
+# Own bytes that are to be written, and room for whole words.
+cdef Record make_record(Type type)
+
 # Own a copy of the bytes.
 cdef Record copy_record(Type type, const char *data)
 cdef Record view_record(Type type, char *data, object owner, bint readonly)

@@ -198,7 +198,7 @@ cdef str short_name(Type type):
     return name.split(" ", 1)[0] + " {...}" if name.startswith(("struct {", "union {")) else name
 
 
-cdef Record copy_record(Type type, const char *data):
+cdef Record make_record(Type type):
     cdef Memory memory = None
     cdef Record self
     if type.size > SMALL * <Py_ssize_t>sizeof(long double):
@@ -213,6 +213,11 @@ cdef Record copy_record(Type type, const char *data):
     self.value = <uintptr_t>self.data
     self.nbytes = type.size
     self.readonly = False
+    return self
+
+
+cdef Record copy_record(Type type, const char *data):
+    cdef Record self = make_record(type)
     memcpy(self.data, data, type.size)
     return self
 

@@ -33,7 +33,8 @@ cdef enum:
 # How one argument is converted, and where it goes in the frame of a direct call.
 cdef struct Step:
     int code
-    PyObject *identity                  # of the type, or of what a pointer points at
+    PyObject *identity                  # of the type
+    PyObject *target                    # of what a pointer points at
     uint32_t argument                   # of C
     uint32_t at                         # of a word in the frame
     uint32_t first                      # its moves
@@ -60,6 +61,7 @@ cdef class Signature:
     cdef uint32_t result_offset         # in the frame
     cdef uint32_t result_at             # of a result of one word
     cdef int result_code
+    cdef bint makes_record              # of the result
 
 
 cdef Signature to_signature(object prototype)

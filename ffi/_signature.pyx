@@ -68,7 +68,7 @@ cdef int prepare_step(Step *step, Py_ssize_t argument, Type atype, object value)
     step.identity = <PyObject *>atype.identity
     step.code = atype.code
     if atype.code == _types.POINTER:
-        step.identity = <PyObject *>atype.target.identity
+        step.target = <PyObject *>atype.target.identity
         step.takes_any = atype.target.code == _types.VOID
         step.is_const = atype.const
         step.takes_text = atype.const and atype.target.code == _types.CHAR
@@ -96,6 +96,7 @@ cdef int prepare_frame(Signature self, const Plan *plan) except -1:
             move += 1
         step.end = move
     self.result_code = self.rtype.code
+    self.makes_record = self.rtype.indices is not None
     self.result_at = plan.results[0].at
     self.result_offset = size
     size += (max(self.rtype.size, 8) + 15) // 16 * 16

@@ -760,7 +760,9 @@ def test_arrays_of_before_dlpack_1(addressed, declare):
     one = Tensor(np.array(5))
     assert addressed("const void *")(one) == one.data.ctypes.data
     assert addressed("const double *")(Tensor(data)) == data.ctypes.data
-    with refused(TypeError, match=r"argument 'x': .* got Tensor .* read only; .* tensor\.numpy\(\)"):
+    with refused(
+        TypeError, match=r"argument 'x': .* got Tensor .* read only; .* tensor\.numpy\(\)"
+    ):
         addressed("double *")(Tensor(data))
 
 
