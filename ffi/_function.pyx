@@ -322,6 +322,7 @@ cdef object call_function(
     cdef const Step *step = (<Signature>signature).steps
     cdef const Step *end = step + (<Signature>signature).count
     cdef bint keeps_gil = not (<Function>callable).release_gil
+    cdef bint is_placed
     cdef char frame[MAX_FRAME]
     cdef char *result
     cdef Record record
@@ -332,13 +333,11 @@ cdef object call_function(
     if (<Function>callable).is_general or (<Function>callable).shared.closed:
         return call_and_check(<Function>callable, args)
     while step < end:
-        if put_word(step, keeps_gil, args[0], frame + step.at):
-            pass
-        elif PyType_IS(args[0], <PyTypeObject *>Record) and is_record_of(step, args[0]):
-            direct_place(
-                &plan.moves[step.first], &plan.moves[step.end], frame, (<Record>args[0]).data
-            )
+        if step.code < _types.STRUCT:
+            is_placed = put_word(step, keeps_gil, args[0], frame + step.at)
         else:
+            is_placed = put_record(step, plan, args[0], frame)
+        if not is_placed:
             return call_and_check(
                 <Function>callable, args - (step - (<Signature>signature).steps)
             )
@@ -418,8 +417,22 @@ cdef int call_destructor(CodePointer function, object pointer) except -1:
 set_typed_destructor(call_destructor)
 
 
-cdef inline bint is_record_of(const Step *step, PyObject *value) noexcept:
-    return <PyObject *>(<Record>value).type.identity is step.identity
+cdef inline bint put_record(
+    const Step *step, const Plan *plan, PyObject *value, char *frame
+) noexcept:
+    cdef const char *data
+    if (
+        not PyType_IS(value, <PyTypeObject *>Record)
+        or <PyObject *>(<Record>value).type.identity is not step.identity
+    ):
+        return False
+    data = (<Record>value).data
+    if step.second:
+        memcpy(frame + step.at, data, 8)
+        memcpy(frame + step.second, data + 8, 8)
+    else:
+        direct_place(&plan.moves[step.first], &plan.moves[step.end], frame, data)
+    return True
 
 
 cdef inline bint put_word(

@@ -9,8 +9,12 @@ from ffi._types cimport Type
 
 
 cdef extern from "_direct_plan.h":
+    enum:
+        DIRECT_MOVE_WORD
+
     ctypedef struct Move "direct_move":
         uint32_t at
+        uint32_t start "from"
         uint16_t argument
         uint8_t kind
 
@@ -37,6 +41,7 @@ cdef struct Step:
     PyObject *target                    # of what a pointer points at
     uint32_t argument                   # of C
     uint32_t at                         # of a word in the frame
+    uint32_t second                     # of a struct of two words, its second one; else 0
     uint32_t first                      # its moves
     uint32_t end
     bint is_const                       # of a pointer

@@ -95,6 +95,12 @@ cdef int prepare_frame(Signature self, const Plan *plan) except -1:
         while move < plan.move_count and plan.moves[move].argument == step.argument:
             move += 1
         step.end = move
+        if (
+            step.end == step.first + 2 and plan.moves[step.first].kind == DIRECT_MOVE_WORD
+            and plan.moves[step.first + 1].kind == DIRECT_MOVE_WORD
+            and plan.moves[step.first].start == 0 and plan.moves[step.first + 1].start == 8
+        ):
+            step.second = plan.moves[step.first + 1].at
     self.result_code = self.rtype.code
     self.makes_record = self.rtype.indices is not None
     self.result_at = plan.results[0].at
