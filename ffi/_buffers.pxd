@@ -176,7 +176,10 @@ cdef int refuse_released(AddressHolder holder) except -1
 
 
 cdef inline uintptr_t held_address(AddressHolder holder) except 0:
-    if holder.value == 0:
+    # Its owner has ended where the garbage collector found both, and somebody kept this one.
+    if holder.value == 0 or (
+        isinstance(holder.owner, AddressHolder) and (<AddressHolder>holder.owner).value == 0
+    ):
         refuse_released(holder)
     return holder.value
 

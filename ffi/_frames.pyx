@@ -2,6 +2,8 @@
 
 import os
 
+import numpy as np
+
 from ffi.errors import FFIOSError, FFIOverflowError, FFITypeError
 
 cimport numpy as cnp
@@ -128,7 +130,7 @@ def check_errno(result, function, args):
     ...
     ffi.errors.FFIOSError: [Errno 2] chdir(): No such file or directory
     """
-    if result is None or (isinstance(result, (int, float)) and result < 0):
+    if result is None or (isinstance(result, (int, float, np.longdouble)) and result < 0):
         number = this_thread.saved_errno
         raise FFIOSError(number, f"{function.__name__}(): {os.strerror(number)}")
     return result

@@ -18,7 +18,7 @@ class Function(CodePointer):
         cls,
         pointer: object,
         *signature: _AnyType,
-        release_gil: bool = True,
+        release_gil: bool | None = True,
         errcheck: _ErrCheck | None = None,
     ) -> Function: ...
     @property

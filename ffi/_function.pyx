@@ -12,6 +12,7 @@ cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_FromDouble
 from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport isinf
 from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t,
@@ -35,7 +36,7 @@ from ffi._signature cimport (
     MAX_FRAME, Move, Plan, Signature, Step, order_arguments, python_signature, to_signature,
 )
 from ffi._types cimport describe
-from ffi._values cimport load_object, set_typed_destructor
+from ffi._values cimport Memory, load_object, set_typed_destructor
 
 cnp.import_array()
 
@@ -67,6 +68,10 @@ cdef extern from "Python.h":
         Py_ssize_t tp_vectorcall_offset
         void *tp_call
         unsigned long tp_flags
+
+cdef enum:
+    # Arguments by address; calls with more go the general way.
+    MAX_HELD = 16
 
 # Of functions that come from no library of ours.
 cdef SharedObject OPEN = SharedObject.__new__(SharedObject)
@@ -187,6 +192,8 @@ cdef class Function(CodePointer):
         raise AttributeError(f"'Function' object has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self):
+        if self.signature is None:
+            return "<ffi.Function (not made yet)>"
         state = " (closed)" if self.shared.closed else ""
         return f"<ffi.Function {self.prototype} at {self.address:#x}{state}>"
 
@@ -295,13 +302,15 @@ cdef object prototype_of(tuple signature):
 
 cdef int prepare(Function self, Source source, object release_gil, object errcheck) except -1:
     cdef object prototype = source.prototype
+    if release_gil is not None and not isinstance(release_gil, bool):
+        raise FFITypeError(f"argument 'release_gil': expected bool, got {describe(release_gil)}")
     if errcheck is not None and not callable(errcheck):
         raise FFITypeError(f"argument 'errcheck': expected a callable, got {describe(errcheck)}")
     self.code = source.code
     self.library = source.library
     self.shared = OPEN if source.shared is None else source.shared
     self.keeper = source.keeper
-    self.release_gil = bool(release_gil)
+    self.release_gil = True if release_gil is None else release_gil
     self.errcheck = errcheck
     self.signature = to_signature(prototype)
     self.is_general = self.signature.is_general or errcheck is not None
@@ -314,17 +323,16 @@ cdef int prepare(Function self, Source source, object release_gil, object errche
 cdef object call_function(
     PyObject *callable, PyObject **args, size_t nargsf, PyObject *keywords
 ):
-    # Nothing here runs Python code or needs to be given back: arguments that are no exact ints,
-    # floats and so on, and whatever else is out of the ordinary, go another way. The function is
-    # not counted, the caller holds it.
+    # Nothing here runs Python code once addresses are read: arguments that are no exact ints,
+    # floats and so on, and whatever else is out of the ordinary, go another way.
     cdef PyObject *signature = <PyObject *>(<Function>callable).signature
     cdef const Plan *plan = (<Signature>signature).plan
     cdef const Step *step = (<Signature>signature).steps
     cdef const Step *end = step + (<Signature>signature).count
-    cdef bint keeps_gil = not (<Function>callable).release_gil
     cdef bint is_placed
     cdef char frame[MAX_FRAME]
     cdef char *result
+    cdef Held held
     cdef Record record
     cdef Thread *thread
     cdef PyThreadState *state
@@ -332,12 +340,22 @@ cdef object call_function(
         return call_with_names(<Function>callable, args, PyVectorcall_NARGS(nargsf), keywords)
     if (<Function>callable).is_general or (<Function>callable).shared.closed:
         return call_and_check(<Function>callable, args)
+    if plan.result_address:
+        # Before addresses are read: the garbage collector may run Python code.
+        if (<Signature>signature).makes_record:
+            record = make_record((<Signature>signature).rtype)
+            result = record.data
+        else:
+            result = frame + (<Signature>signature).result_offset
+        memcpy(frame + plan.result_address, &result, sizeof(result))
+    held.count = 0
     while step < end:
         if step.code < _types.STRUCT:
-            is_placed = put_word(step, keeps_gil, args[0], frame + step.at)
+            is_placed = put_word(step, args[0], frame + step.at, &held)
         else:
             is_placed = put_record(step, plan, args[0], frame)
         if not is_placed:
+            let_go_of(&held)
             return call_and_check(
                 <Function>callable, args - (step - (<Signature>signature).steps)
             )
@@ -348,15 +366,10 @@ cdef object call_function(
         while step < end:
             memcpy(frame + step.at, &step.fixed, sizeof(uint64_t))
             step += 1
-    if plan.result_address:
-        if (<Signature>signature).makes_record:
-            record = make_record((<Signature>signature).rtype)
-            result = record.data
-        else:
-            result = frame + (<Signature>signature).result_offset
-        memcpy(frame + plan.result_address, &result, sizeof(result))
+    # Those who call may let go of it meanwhile.
+    Py_INCREF(<object>callable)
     thread = current_thread()
-    if keeps_gil:
+    if not (<Function>callable).release_gil:
         swap_in(thread)
         INVOKE_FRAME(frame, (<Function>callable).code, plan.stack_words, plan.flags)
         swap_out(thread)
@@ -366,9 +379,14 @@ cdef object call_function(
         INVOKE_FRAME(frame, (<Function>callable).code, plan.stack_words, plan.flags)
         swap_out(thread)
         PyEval_RestoreThread(state)
-    if plan.result_address and (<Signature>signature).makes_record:
-        return record
-    return take_result(signature, plan, frame, <PyObject *>(<Function>callable).shared)
+    try:
+        if held.count:
+            let_go_of(&held)
+        if plan.result_address and (<Signature>signature).makes_record:
+            return record
+        return take_result(signature, plan, frame, <PyObject *>(<Function>callable).shared)
+    finally:
+        Py_DECREF(<object>callable)
 
 
 cdef object call_with_names(
@@ -393,12 +411,11 @@ cdef object call_and_check(Function self, PyObject **args):
 
 cdef object call_open_or_closed(Function self, PyObject **args):
     cdef Py_ssize_t i
+    # The call owns its function and arguments, whatever the caller lets go of meanwhile.
+    cdef Function function = self
+    cdef tuple owned = tuple([<object>args[i] for i in range(self.signature.count)])
     result = call_generally(self.signature, self.code, self.release_gil, args, self.shared)
-    if self.errcheck is None:
-        return result
-    return self.errcheck(
-        result, self, tuple([<object>args[i] for i in range(self.signature.count)])
-    )
+    return result if self.errcheck is None else self.errcheck(result, function, owned)
 
 
 cdef int call_destructor(CodePointer function, object pointer) except -1:
@@ -415,6 +432,27 @@ cdef int call_destructor(CodePointer function, object pointer) except -1:
 
 
 set_typed_destructor(call_destructor)
+
+
+# What the call owns, as whoever called may let go of it, or release it, meanwhile.
+cdef struct Held:
+    int count
+    PyObject *objects[MAX_HELD]
+
+
+cdef inline bint hold_object(Held *held, PyObject *value) noexcept:
+    if held.count == MAX_HELD:
+        return False
+    Py_INCREF(<object>value)
+    held.objects[held.count] = value
+    held.count += 1
+    return True
+
+
+cdef inline void let_go_of(Held *held) noexcept:
+    while held.count:
+        held.count -= 1
+        Py_DECREF(<object>held.objects[held.count])
 
 
 cdef inline bint put_record(
@@ -436,7 +474,7 @@ cdef inline bint put_record(
 
 
 cdef inline bint put_word(
-    const Step *step, bint keeps_gil, PyObject *value, char *to
+    const Step *step, PyObject *value, char *to, Held *held
 ) noexcept:
     """Convert an exact int, float, array, bytes or None; return whether it was one that fits."""
     cdef int code = step.code
@@ -451,7 +489,7 @@ cdef inline bint put_word(
         memcpy(to, &real, sizeof(real))
         return True
     if code == _types.POINTER:
-        return put_address(step, keeps_gil, value, to)
+        return put_address(step, value, to, held)
     if code == _types.FLOAT:
         if not exact_double(value, &real):
             return False
@@ -489,9 +527,10 @@ cdef inline bint fits(int64_t number, int code) noexcept:
 
 
 cdef inline bint put_address(
-    const Step *step, bint keeps_gil, PyObject *value, char *to
+    const Step *step, PyObject *value, char *to, Held *held
 ) noexcept:
     cdef char *data
+    cdef PyObject *keeper = value
     if PyArray_CheckExact(value):
         if (
             (
@@ -509,33 +548,37 @@ cdef inline bint put_address(
         data = PyBytes_AS_STRING(<object>value)
         if strlen(data) != <size_t>PyBytes_GET_SIZE(<object>value):
             return False
-    elif PyType_IS(value, <PyTypeObject *>Pointer) and is_pointer_for(step, keeps_gil, value):
+    elif PyType_IS(value, <PyTypeObject *>Pointer) and is_pointer_for(step, value):
         data = <char *>(<Pointer>value).value
+        # While this is held the pointer cannot be released.
+        keeper = <PyObject *>(<Pointer>value).owner
     elif (
         PyType_IS(value, <PyTypeObject *>Record)
         and (<PyObject *>(<Record>value).type.identity is step.target or step.takes_any)
         and (step.is_const or not (<Record>value).readonly)
+        and not is_ended(<PyObject *>(<Record>value).owner)
     ):
         data = (<Record>value).data
     else:
         return False
     memcpy(to, &data, sizeof(data))
-    return True
+    return hold_object(held, keeper)
 
 
-cdef inline bint is_pointer_for(
-    const Step *step, bint keeps_gil, PyObject *value
-) noexcept:
-    # Not released, nor to be released while the call runs.
+cdef inline bint is_pointer_for(const Step *step, PyObject *value) noexcept:
     return (
         (<Pointer>value).value != 0
-        and (keeps_gil or <PyObject *>(<Pointer>value).owner is <PyObject *>None)
         and (step.is_const or not (<Pointer>value).readonly)
         and (
             <PyObject *>(<Pointer>value).type.target.identity is step.target
             or step.takes_any
         )
+        and not is_ended(<PyObject *>(<Pointer>value).owner)
     )
+
+
+cdef inline bint is_ended(PyObject *owner) noexcept:
+    return PyType_IS(owner, <PyTypeObject *>Memory) and (<Memory>owner).value == 0
 
 
 cdef inline object take_result(

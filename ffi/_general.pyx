@@ -100,7 +100,10 @@ cdef int convert(
     Type atype, object value, char *data, Borrowed *borrowed, Keepers keepers
 ) except -1:
     if atype.code != _types.POINTER:
-        return store_object(atype, data, value, keepers)
+        if atype.has_pointer and isinstance(value, AddressHolder):
+            hold_kept(root_of(value), keepers, data)
+        store_object(atype, data, value, keepers)
+        return 0
     if isinstance(value, AddressHolder):
         # Its address is read at the end: it may be released before, but not from then on.
         borrowed.holding = NOTHING
@@ -109,6 +112,13 @@ cdef int convert(
         borrowed.data = <char *>(<CodePointer>value).code
         return 0
     return borrow_pointee(atype, value, borrowed)
+
+
+cdef int hold_kept(AddressHolder root, Keepers keepers, const char *place) except -1:
+    # C's copy of a record points at what the record may cease to keep meanwhile.
+    if root.kept is not None:
+        hold(keepers, list(root.kept.values()), place)
+    return 0
 
 
 cdef int run(CIF cif, void *code, bint release_gil, char *result, void **pointers) except -1:

@@ -9,7 +9,7 @@ from ffi._buffers cimport CodePointer, held_address, is_integer, root_of, to_add
 from ffi._layouts cimport pointer_to, to_type
 from ffi._pointers cimport Pointer, new_pointer
 from ffi._types cimport Type, check_has_values, describe, shorten
-from ffi._values cimport Memory, allocate, is_byte, set_value
+from ffi._values cimport Memory, allocate, count_dependent, is_byte, set_value
 
 cnp.import_array()
 
@@ -123,6 +123,7 @@ def gc(pointer, destructor):
         memory.value = held_address(pointer)
         memory.nbytes = (<Pointer>pointer).nbytes
         memory.owner = root_of(pointer)
+        count_dependent(memory, memory.owner, 1)
         memory.destructor = destructor
     except Error as exc:
         raise located(exc, "gc()") from None

@@ -14,7 +14,7 @@ from libc.stdint cimport uintptr_t
 from libc.string cimport memcmp, memcpy
 
 from ffi cimport _marshal, _types
-from ffi._buffers cimport AddressHolder, let_go, root_of
+from ffi._buffers cimport AddressHolder, held_address, let_go, root_of
 from ffi._memory cimport new_view
 from ffi._types cimport Type, describe, shorten
 from ffi._values cimport (
@@ -247,6 +247,7 @@ cdef Py_ssize_t field_index(Record self, object name) except -1:
 
 cdef object get_field(Record self, Py_ssize_t index):
     cdef Type member
+    held_address(self)
     _, member, offset = self.type.fields[index]
     if self.type.bits is not None and self.type.bits[index] is not None:
         shift, width = self.type.bits[index]
@@ -259,6 +260,7 @@ cdef int set_field(Record self, Py_ssize_t index, object value) except -1:
     name, member, offset = self.type.fields[index]
     try:
         check_writable(self)
+        held_address(self)
         if self.type.bits is not None and self.type.bits[index] is not None:
             shift, width = self.type.bits[index]
             _marshal.store_bits(member, shift, width, self.data + <Py_ssize_t>offset, value)

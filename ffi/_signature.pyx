@@ -65,7 +65,8 @@ cdef int prepare_step(Step *step, Py_ssize_t argument, Type atype, object value)
     cdef int64_t fixed
     step.argument = argument
     # Held by the type, and that by the CIF.
-    step.identity = <PyObject *>atype.identity
+    # What records point at is held in the general way.
+    step.identity = NULL if atype.has_pointer else <PyObject *>atype.identity
     step.code = atype.code
     if atype.code == _types.POINTER:
         step.target = <PyObject *>atype.target.identity

@@ -10,9 +10,16 @@ from ffi._types cimport Type
 cdef class Memory(AddressHolder):
     cdef void *block                    # to be freed
     cdef object destructor              # called with the address, or None
+    # Other memory that holds this one, and ends first also where all of it is garbage at once.
+    cdef Py_ssize_t dependents
+    cdef bint is_waiting                # for those
+    cdef bint has_ended
 
 
 cdef Memory allocate(Py_ssize_t nbytes)
+
+# Tell `held` that `holder` holds it, or does so no longer.
+cdef void count_dependent(AddressHolder holder, object held, int change) noexcept
 
 # From an address on, -1 for unknown.
 cdef Py_ssize_t bytes_left(Memory memory, uintptr_t address) noexcept

@@ -62,17 +62,57 @@ cdef void set_record_makers(RecordViewer viewer, RecordCopier copier) noexcept:
 
 # Memory may hold other memory, and so on: C's stack must not end before they do.
 @cython.trashcan(True)
+@cython.no_gc_clear  # the destructor may need what this holds
 @cython.final
 cdef class Memory(AddressHolder):
     """Memory that is freed, or given to a destructor, when nothing holds it any more."""
 
     def __del__(self):
-        # Not in __dealloc__: the garbage collector has cleared nothing yet.
-        if self.destructor is not None and interpreter_is_running():
-            destroy(self)
+        # The garbage collector has cleared nothing yet, but keeps no order.
+        if self.dependents:
+            self.is_waiting = True
+        else:
+            end(self)
 
     def __dealloc__(self):
+        # Of what was waiting for each other, or came back to life while it waited.
+        if not self.has_ended and self.destructor is not None:
+            end(self)
         free(self.block)
+
+
+cdef int end(Memory memory) except -1:
+    """Call the destructor, and those of the memory that waited for this."""
+    cdef list pending
+    cdef list held
+    if memory.destructor is None and memory.owner is None and memory.kept is None:
+        memory.has_ended = True
+        return 0
+    pending = [memory]
+    while pending:
+        memory = pending.pop()
+        if memory.has_ended:
+            continue
+        if memory.destructor is not None:
+            if interpreter_is_running():
+                destroy(memory)
+            memory.value = 0
+        held = [memory.owner]
+        if memory.kept is not None:
+            held += [kept for kept, _ in memory.kept.values()]
+        for kept in held:
+            count_dependent(memory, kept, -1)
+            if isinstance(kept, Memory) and (<Memory>kept).is_waiting:
+                if (<Memory>kept).dependents == 0:
+                    pending.append(kept)
+        memory.has_ended = True
+    return 0
+
+
+cdef void count_dependent(AddressHolder holder, object held, int change) noexcept:
+    if isinstance(holder, Memory) and isinstance(held, Memory):
+        if not (<Memory>holder).has_ended:
+            (<Memory>held).dependents += change
 
 
 cdef Memory allocate(Py_ssize_t nbytes):
@@ -149,9 +189,8 @@ cdef uintptr_t address_as(Type wanted, AddressHolder value) except 0:
         target is not given and target.code != _types.VOID and given.code != _types.VOID
         and not (is_byte(target) and is_byte(given)) and target != given
     ):
-        raise FFITypeError(
-            f"expected {wanted.name}, got {value!r}; a Pointer's cast({wanted.name!r}) will do"
-        )
+        hint = f"; its cast({wanted.name!r}) will do" if value.type.target is not None else ""
+        raise FFITypeError(f"expected {wanted.name}, got {value!r}{hint}")
     return held_address(value)
 
 
@@ -258,6 +297,9 @@ cdef int remember(
     else:
         for key in [key for key in root.kept if start <= <uintptr_t>key < start + type.size]:
             ended.append(root.kept.pop(key))
+    for item in ended:
+        if item is not None:
+            count_dependent(root, item[0], -1)
     for kept, source in zip(keepers.objects, keepers.places, strict=True):
         place = start + (<uintptr_t>source - <uintptr_t>copy)
         if isinstance(kept, tuple):
@@ -267,7 +309,7 @@ cdef int remember(
             )
         elif kept is not root:
             memcpy(&address, <char *>place, sizeof(address))
-            root.kept[place] = (kept, address)
+            keep_at(root, place, (kept, address))
     # What ends here may run Python code.
     ended.clear()
     return 0
@@ -277,6 +319,12 @@ cdef int start_keeping(AddressHolder root) except -1:
     if root.kept is None:
         root.kept = {}
         make_collectable(<PyObject *>root)
+    return 0
+
+
+cdef int keep_at(AddressHolder root, uintptr_t place, tuple kept) except -1:
+    root.kept[place] = kept
+    count_dependent(root, kept[0], 1)
     return 0
 
 
@@ -296,7 +344,7 @@ cdef int keep_copied(
             kept = source_root.kept.get(<uintptr_t>source, kept)
         if address and kept[1] == address:
             start_keeping(root)
-            root.kept[<uintptr_t>data] = kept
+            keep_at(root, <uintptr_t>data, kept)
     elif type.code == _types.ARRAY:
         for i in range(type.length):
             keep_copied(
