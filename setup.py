@@ -55,8 +55,9 @@ DIRECTIVES = {
 }
 
 CFLAGS = ["-O2", "-fvisibility=hidden"]
-# Frames on the stack are touched page by page, so that none jumps over a guard page.
-OPTIONAL_CFLAGS = ["-fstack-clash-protection"]
+# Frames on the stack are touched page by page, so that none jumps over a guard page; other modules'
+# functions are called without a detour.
+OPTIONAL_CFLAGS = ["-fstack-clash-protection", "-fno-plt"]
 
 # FFI_WERROR=1 makes warnings errors, Cython's and the C compiler's; what the C that Cython writes
 # cannot avoid is left out.

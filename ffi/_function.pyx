@@ -333,6 +333,7 @@ cdef object call_function(
     cdef char frame[MAX_FRAME]
     cdef char *result
     cdef Held held
+    cdef Function function
     cdef Record record
     cdef Thread *thread
     cdef PyThreadState *state
@@ -367,7 +368,7 @@ cdef object call_function(
             memcpy(frame + step.at, &step.fixed, sizeof(uint64_t))
             step += 1
     # Those who call may let go of it meanwhile.
-    Py_INCREF(<object>callable)
+    function = <Function>callable
     thread = current_thread()
     if not (<Function>callable).release_gil:
         swap_in(thread)
@@ -379,14 +380,11 @@ cdef object call_function(
         INVOKE_FRAME(frame, (<Function>callable).code, plan.stack_words, plan.flags)
         swap_out(thread)
         PyEval_RestoreThread(state)
-    try:
-        if held.count:
-            let_go_of(&held)
-        if plan.result_address and (<Signature>signature).makes_record:
-            return record
-        return take_result(signature, plan, frame, <PyObject *>(<Function>callable).shared)
-    finally:
-        Py_DECREF(<object>callable)
+    if held.count:
+        let_go_of(&held)
+    if plan.result_address and (<Signature>signature).makes_record:
+        return record
+    return take_result(signature, plan, frame, <PyObject *>function.shared)
 
 
 cdef object call_with_names(
