@@ -33,13 +33,7 @@ SLOT = 32
 LIMIT = 0.8
 
 CASES = [
-    kernels.NO_ARGUMENTS,
-    kernels.ABSOLUTE,
-    kernels.HALF,
-    kernels.TWO_DOUBLES,
-    kernels.SIX_LONGS,
-    kernels.TEN_MIXED,
-    kernels.TWENTY_MIXED,
+    *kernels.SCALARS,
     kernels.THIRTY_MIXED,
     kernels.STRUCT_OF_16,
     kernels.STRUCT_OF_24,

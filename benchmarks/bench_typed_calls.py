@@ -18,13 +18,7 @@ from timing import Contender, Effort, measure
 import ffi
 
 CASES = [
-    kernels.NO_ARGUMENTS,
-    kernels.ABSOLUTE,
-    kernels.HALF,
-    kernels.TWO_DOUBLES,
-    kernels.SIX_LONGS,
-    kernels.TEN_MIXED,
-    kernels.TWENTY_MIXED,
+    *kernels.SCALARS,
     kernels.LENGTH,
     kernels.DOT,
     kernels.STRUCT_OF_16,

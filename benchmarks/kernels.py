@@ -139,6 +139,16 @@ TWO_DOUBLES = alternating_sum("two doubles", "double", ("double",) * 2, (3.75, 1
 SIX_LONGS = longs("six longs", 6)
 TEN_MIXED = mixed("ten mixed scalars", 10)
 TWENTY_MIXED = mixed("twenty mixed scalars", 20)
+# What raw and typed calls have in common.
+SCALARS = (
+    NO_ARGUMENTS,
+    ABSOLUTE,
+    HALF,
+    TWO_DOUBLES,
+    SIX_LONGS,
+    TEN_MIXED,
+    TWENTY_MIXED,
+)
 THIRTY_MIXED = mixed("thirty mixed scalars", 30)
 STRUCT_OF_16 = Kernel(
     "struct of 16 bytes", "double", ("pair",), ((1.5, 2),), 3.5, "a0.x + (double)a0.n"

@@ -18,6 +18,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _marshal    Python values <-> C values
 #   _memory     values in buffers and at addresses
 #   _arrays     arrays and strings where C wants an address
+#   _spare      dead objects, kept for the next ones
 #   _values     C values in memory, and what keeps it
 #   _pointers   Pointer
 #   _records    Record

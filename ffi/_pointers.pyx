@@ -11,6 +11,7 @@ from ffi cimport _types
 from ffi._buffers cimport AddressHolder, held_address, is_integer, let_go, root_of
 from ffi._layouts cimport spell, to_type
 from ffi._memory cimport check_extent, new_view, read_string
+from ffi._spare cimport SpareList, TypeObject, keep_spare, make_collectable, new_or_spare
 from ffi._types cimport Type, check_has_values, describe, shorten
 from ffi._values cimport (
     Memory, PointerMaker, bytes_left, check_writable, is_byte, load_at, set_pointer_maker,
@@ -22,17 +23,6 @@ cnp.import_array()
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *object)
     object PyNumber_Index(object value)
-
-    ctypedef struct TypeObject "PyTypeObject":
-        void (*tp_dealloc)(PyObject *) noexcept
-
-cdef extern from "_spare.h":
-    ctypedef struct SpareList "spare_list":
-        pass
-
-    object new_or_spare(SpareList *spares, PyTypeObject *type)
-    void make_collectable(PyObject *object)
-    void keep_spare(SpareList *spares, PyObject *object)
 
 # Calls and fields make pointers, which are gone after a line or two.
 cdef SpareList spares

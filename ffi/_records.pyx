@@ -16,6 +16,7 @@ from libc.string cimport memcmp, memcpy
 from ffi cimport _marshal, _types
 from ffi._buffers cimport AddressHolder, held_address, let_go, root_of
 from ffi._memory cimport new_view
+from ffi._spare cimport SpareList, TypeObject, keep_spare, make_collectable, new_or_spare
 from ffi._types cimport Type, describe, shorten
 from ffi._values cimport (
     Memory, RecordCopier, RecordViewer, allocate, check_writable, keep_copied, load_at,
@@ -24,17 +25,6 @@ from ffi._values cimport (
 
 cdef extern from "Python.h":
     object PyObject_GenericGetAttr(object self, object name)
-
-    ctypedef struct TypeObject "PyTypeObject":
-        void (*tp_dealloc)(PyObject *) noexcept
-
-cdef extern from "_spare.h":
-    ctypedef struct SpareList "spare_list":
-        pass
-
-    object new_or_spare(SpareList *spares, PyTypeObject *type)
-    void make_collectable(PyObject *object)
-    void keep_spare(SpareList *spares, PyObject *object)
 
 # Calls and fields make records, which are gone after a line or two.
 cdef SpareList spares
@@ -297,6 +287,7 @@ cdef bint are_equal(Type type, const char *left, const char *right) except -1:
             ):
                 return False
     return True
+
 
 # --- ends
 

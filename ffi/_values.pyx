@@ -23,6 +23,7 @@ from ffi._buffers cimport (
     to_address,
 )
 from ffi._memory cimport check_extent, new_view
+from ffi._spare cimport make_collectable
 from ffi._types cimport Type
 
 cnp.import_array()
@@ -33,9 +34,6 @@ cdef extern from "Python.h":
 
 cdef extern from "_platform.h":
     bint interpreter_is_running() nogil
-
-cdef extern from "_spare.h":
-    void make_collectable(PyObject *object)
 
 cdef enum:
     # Values up to this size are converted on the C stack.
