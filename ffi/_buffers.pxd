@@ -193,8 +193,10 @@ cdef inline void let_go(PyObject *holder) noexcept:
     # Of what has come to its end. What it held may run Python code, which must not find it.
     PyObject_GC_UnTrack(holder)
     (<AddressHolder>holder).type = None
-    (<AddressHolder>holder).owner = None
-    (<AddressHolder>holder).kept = None
+    if (<AddressHolder>holder).owner is not None:
+        (<AddressHolder>holder).owner = None
+    if (<AddressHolder>holder).kept is not None:
+        (<AddressHolder>holder).kept = None
 
 
 # What keeps the addresses in some storage valid.

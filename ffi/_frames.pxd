@@ -1,18 +1,27 @@
 # What each thread keeps for calls.
 
-cdef extern from *:
-    """
-    typedef struct {
-        int saved_errno;
-        int *errno_address;
-    } ffi_thread;
-    """
+from libc.stddef cimport ptrdiff_t
+
+cdef extern from "_thread.h":
     ctypedef struct Thread "ffi_thread":
         int saved_errno                 # C's errno as the thread's last call left it
         int *errno_address              # where C has it
 
+    Thread *thread_at(ptrdiff_t distance) nogil
 
-cdef Thread *current_thread() noexcept nogil
+
+# Where every thread has its own, from where it begins; 0 where that cannot be told.
+cdef ptrdiff_t THREAD_DISTANCE
+
+cdef Thread *find_thread() noexcept nogil
+
+
+cdef inline Thread *current_thread() noexcept nogil:
+    cdef Thread *thread
+    if THREAD_DISTANCE == 0:
+        return find_thread()
+    thread = thread_at(THREAD_DISTANCE)
+    return find_thread() if thread.errno_address is NULL else thread
 
 
 cdef inline void swap_in(Thread *thread) noexcept nogil:

@@ -16,13 +16,11 @@ cnp.import_array()
 cdef extern from "Python.h":
     object PyNumber_Index(object value)
 
+cdef extern from "_thread.h":
+    char *thread_begin()
+
 cdef extern from *:
     """
-    /* Storage that is found without a call, where libraries that are loaded late may have some:
-       glibc keeps room for a little. -DFFI_TLS_MODEL='"global-dynamic"' is the slower way. */
-    #if !defined(FFI_TLS_MODEL) && defined(__GLIBC__)
-    #define FFI_TLS_MODEL "initial-exec"
-    #endif
     #ifdef FFI_TLS_MODEL
     static __thread ffi_thread this_thread __attribute__((tls_model(FFI_TLS_MODEL)));
     #else
@@ -31,12 +29,15 @@ cdef extern from *:
     """
     Thread this_thread
 
-
 cdef extern from "errno.h" nogil:
     int errno
 
 
-cdef Thread *current_thread() noexcept nogil:
+if thread_begin() is not NULL:
+    THREAD_DISTANCE = <char *>&this_thread - thread_begin()
+
+
+cdef Thread *find_thread() noexcept nogil:
     if this_thread.errno_address is NULL:
         this_thread.errno_address = &errno
     return &this_thread

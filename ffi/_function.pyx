@@ -457,6 +457,7 @@ cdef inline bint put_record(
     const Step *step, const Plan *plan, PyObject *value, char *frame
 ) noexcept:
     cdef const char *data
+    cdef uint32_t at
     if (
         not PyType_IS(value, <PyTypeObject *>Record)
         or <PyObject *>(<Record>value).type.identity is not step.identity
@@ -466,6 +467,13 @@ cdef inline bint put_record(
     if step.second:
         memcpy(frame + step.at, data, 8)
         memcpy(frame + step.second, data + 8, 8)
+    elif step.row_end:
+        # A word at a time, as it is loaded again at once.
+        at = step.at
+        while at < step.row_end:
+            memcpy(frame + at, data, 8)
+            data += 8
+            at += 8
     else:
         direct_place(&plan.moves[step.first], &plan.moves[step.end], frame, data)
     return True

@@ -189,21 +189,19 @@ cdef str short_name(Type type):
 
 
 cdef Record make_record(Type type):
-    cdef Memory memory = None
-    cdef Record self
     if type.size > SMALL * <Py_ssize_t>sizeof(long double):
-        memory = allocate(type.size)
-    self = <Record>new_or_spare(&spares, <PyTypeObject *>Record)
+        return make_large_record(type, allocate(type.size))
+    cdef Record self = <Record>new_or_spare(&spares, <PyTypeObject *>Record)
     self.type = type
     self.data = <char *>self.small
-    if memory is not None:
-        self.owner = memory
-        self.data = <char *>memory.block
-        make_collectable(<PyObject *>self)
     self.value = <uintptr_t>self.data
     self.nbytes = type.size
     self.readonly = False
     return self
+
+
+cdef Record make_large_record(Type type, Memory memory):
+    return view_record(type, <char *>memory.block, memory, False)
 
 
 cdef Record copy_record(Type type, const char *data):
