@@ -11,10 +11,12 @@ from ffi._types cimport Type
 cdef extern from "_direct_plan.h":
     enum:
         DIRECT_MOVE_WORD
+        DIRECT_MOVE_BYTES
 
     ctypedef struct Move "direct_move":
         uint32_t at
         uint32_t start "from"
+        uint32_t size
         uint16_t argument
         uint8_t kind
 

@@ -102,8 +102,11 @@ cdef int prepare_frame(Signature self, const Plan *plan) except -1:
             and plan.moves[step.first].start == 0 and plan.moves[step.first + 1].start == 8
         ):
             step.second = plan.moves[step.first + 1].at
-        elif is_row(&plan.moves[step.first], &plan.moves[step.end]):
-            step.row_end = step.at + 8 * (step.end - step.first)
+        elif (
+            step.end == step.first + 1 and plan.moves[step.first].kind == DIRECT_MOVE_BYTES
+            and plan.moves[step.first].start == 0 and plan.moves[step.first].size % 8 == 0
+        ):
+            step.row_end = step.at + plan.moves[step.first].size
     self.result_code = self.rtype.code
     self.makes_record = self.rtype.indices is not None
     self.result_at = plan.results[0].at
@@ -111,18 +114,6 @@ cdef int prepare_frame(Signature self, const Plan *plan) except -1:
     size += (max(self.rtype.size, 8) + 15) // 16 * 16
     self.is_general = size > MAX_FRAME
     return 0
-
-
-cdef bint is_row(const Move *move, const Move *end) noexcept:
-    """Whether the moves are of one word after the other."""
-    cdef uint32_t at = move.at, start = 0
-    while move < end:
-        if move.kind != DIRECT_MOVE_WORD or move.start != start or move.at != at:
-            return False
-        at += 8
-        start += 8
-        move += 1
-    return True
 
 
 # --- arguments by name
