@@ -16,6 +16,7 @@ Flags = tuple[list[str], list[str]]  # for compiling, for linking
 MODULES = [
     "_types",
     "_layouts",
+    "_specs",
     "_direct",
     "_faults",
     "_buffers",

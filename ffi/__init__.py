@@ -8,10 +8,16 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   errors      exceptions
 #   libffi      libffi's declarations
 #   _types      what a type is; the scalar types
-#   _layouts    structs, unions, arrays; dtype <-> Type
+#   _layouts    structs, unions, arrays, pointers; how C spells a type
+#   _specs      what is taken as a type: members, dtypes, names
 #   _direct     calls and closures without libffi
 #   _tables     the tables types, sizeof, alignof, abi
 #   _faults     what the platform's libffi gets wrong
+#   _prototype  what functions take and return, and what else declarations say
+#   _cwords     the words for types in C and its standard headers
+#   _ctext      C text before it is parsed
+#   _cexpr      integer expressions in C
+#   _cparse     pycparser's nodes -> types and prototypes
 #   cdecl       C declarations <-> types and prototypes
 #   _buffers    borrowed buffers and addresses
 #   _scalars    numbers, characters and bit-fields <-> Python values
@@ -32,6 +38,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _general    typed calls with any arguments
 #   _function   Function, and the quick way of a call
 #   _foreign    function pointers of ctypes, cffi and Cython modules
+#   _declared   what a library has declared
 #   library     Library: shared objects with their functions
 
 from ffi import _foreign as _foreign  # teaches Function other packages' pointers
@@ -42,13 +49,14 @@ from ffi._core import call
 from ffi._dl import Handle, dlclose, dlsym
 from ffi._frames import check_errno, get_errno, set_errno
 from ffi._function import Function
-from ffi._layouts import struct, union
 from ffi._memory import addressof, read, read_pointer, string, view, write, write_pointer
 from ffi._objects import gc, new
 from ffi._pointers import Pointer
 from ffi._records import Record
+from ffi._specs import struct, union
 from ffi._tables import abi, alignof, sizeof, types
 from ffi._types import Type
+from ffi.cdecl import typeof
 from ffi.errors import Error
 from ffi.library import Library, dlopen, find_library
 
@@ -82,6 +90,7 @@ __all__ = [
     "sizeof",
     "string",
     "struct",
+    "typeof",
     "types",
     "union",
     "view",

@@ -22,7 +22,7 @@ from ffi._buffers cimport (
     PyArray_TYPE, borrow, check_alignment, examine, give_back, hold, is_integer, is_number,
     to_address,
 )
-from ffi._types cimport describe, shorten, type_name
+from ffi._types cimport defined, describe, shorten, type_name
 
 cnp.import_array()
 
@@ -199,12 +199,12 @@ cdef int examine_pointee(Type pointer, Borrowed *borrowed) except -1:
         examine_array(pointer, <Array *>borrowed.owner)
     examine(borrowed, not pointer.const)
     if borrowed.holding != BYTEARRAY:
-        check_alignment(borrowed.data, max(1, pointer.target.alignment))
+        check_alignment(borrowed.data, defined(pointer.target).alignment)
     return 0
 
 
 cdef int examine_array(Type pointer, Array *array) except -1:
-    cdef Type target = pointer.target
+    cdef Type target = defined(pointer.target)
     cdef object dtype = <object>PyArray_DESCR(array)
     cdef int code = target.code, number = PyArray_TYPE(array)
     if not PyArray_CHKFLAGS(array, cnp.NPY_ARRAY_C_CONTIGUOUS) or not dtype.isnative:
@@ -236,11 +236,11 @@ cdef str shorten_dtype(dtype):
 
 
 cdef str wanted(Type pointer):
-    cdef Type target = pointer.target
+    cdef Type target = defined(pointer.target)
     cdef str what
     if target.code == _types.VOID:
         what = "a buffer, an address"
-    elif target.code == _types.OPAQUE:
+    elif target.code >= _types.OPAQUE:
         what = "a Pointer"
     elif takes_bytes(target):
         what = "a buffer of bytes"

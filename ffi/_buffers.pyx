@@ -15,7 +15,7 @@ from cpython.exc cimport PyErr_Clear, PyErr_Occurred
 from cpython.long cimport PyLong_Check
 from libc.string cimport memcpy
 
-from ffi._layouts cimport is_native
+from ffi._specs cimport is_native
 from ffi._types cimport BY_SPELLING, IS_BIG_ENDIAN, describe, shorten, type_name
 
 cnp.import_array()

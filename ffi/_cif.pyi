@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, SupportsIndex, final
 
 from ffi._buffers import _Buffer
-from ffi._layouts import _AnyType
+from ffi._specs import _AnyType
 from ffi._types import Type
 
 @final

@@ -23,7 +23,7 @@ from ffi cimport _marshal, _types
 from ffi._buffers cimport Borrowed, Keepers, borrow, examine, give_back, is_integer, settle
 from ffi._direct cimport make_plan
 from ffi._faults cimport check_faults
-from ffi._layouts cimport to_type
+from ffi._specs cimport to_type
 from ffi._types cimport IS_BIG_ENDIAN, Type, check_has_values, shorten
 
 cnp.import_array()

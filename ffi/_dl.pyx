@@ -143,6 +143,11 @@ def find_address(handle, name):
     return <uintptr_t>find_symbol(open_of(handle), name, (<Handle>handle).name)
 
 
+def shared_of(Handle handle not None):
+    """Return what keeps the object of a handle loaded."""
+    return handle.shared
+
+
 def dlsym(handle, name, /):
     """Return the address of a symbol.
 

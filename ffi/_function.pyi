@@ -6,7 +6,7 @@ from typing_extensions import disjoint_base
 from ffi._buffers import CodePointer
 from ffi._cif import CIF
 from ffi._dl import Handle
-from ffi._layouts import _AnyType
+from ffi._specs import _AnyType
 from ffi._types import Type
 from ffi.cdecl import Prototype
 

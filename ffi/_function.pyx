@@ -29,12 +29,12 @@ from ffi._direct cimport INVOKE_FRAME
 from ffi._dl cimport Handle, SharedObject
 from ffi._frames cimport Thread, current_thread, swap_in, swap_out
 from ffi._general cimport call_generally
-from ffi._layouts cimport to_type
 from ffi._pointers cimport Pointer
 from ffi._records cimport Record, make_record
 from ffi._signature cimport (
     MAX_FRAME, Move, Plan, Signature, Step, order_arguments, python_signature, to_signature,
 )
+from ffi._specs cimport to_type
 from ffi._types cimport describe
 from ffi._values cimport Memory, load_object, set_typed_destructor
 

@@ -1,60 +1,27 @@
-"""Types made of types: structs, unions, arrays and pointers; dtype <-> Type, C spelling <-> Type.
+"""Types made of types: structs, unions, bit-fields, arrays and pointers.
 
-The layout rules of C live here, and nothing that reads or writes a C value.
+The layout rules of C live here, and how C spells a type; nothing that reads or writes a C value,
+and not what else than a `Type` stands for one.
 """
-
-import copyreg
-from collections.abc import Mapping
 
 import numpy as np
 
-from ffi.errors import (
-    Error,
-    FFINotImplementedError,
-    FFIOverflowError,
-    FFITypeError,
-    FFIValueError,
-    located,
-)
+from ffi.errors import FFINotImplementedError, FFIOverflowError, FFITypeError, FFIValueError
 
-cimport numpy as cnp
-from cpython.long cimport PyLong_Check
-from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from cpython.unicode cimport PyUnicode_FromObject
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
 from ffi cimport _types, libffi
-from ffi._types cimport (
-    BY_DTYPE, BY_SPELLING, IS_BIG_ENDIAN, Type, check_has_values, new_type, set_key, shorten,
-    type_name,
-)
+from ffi._types cimport BY_SPELLING, IS_BIG_ENDIAN, Type, defined, new_type, set_key, shorten
 
 cdef extern from "_platform.h":
     bint MACHINE_IS_S390X
     bint UNNAMED_BIT_FIELDS_ALIGN
 
-cdef extern from "Python.h":
-    int PyIndex_Check(object value)
-    object PyNumber_Index(object value)
-
-cdef extern from "numpy/arrayobject.h":
-    # By type: isinstance believes an object's own __class__.
-    bint PyArray_DescrCheck(object value)
-    PyTypeObject PyIntegerArrType_Type
-
-cnp.import_array()
-
 cdef enum:
-    # Beyond these a declaration is a mistake or an attack; they bound every recursion here.
-    MAX_DEPTH = 64
-    MAX_LEAVES = 65536
     # Longer arrays are described to libffi as halves, so that a description stays small.
     MAX_FLAT = 8
-    # NumPy keeps item sizes in a C int.
-    MAX_SIZE = 2147483647
-    # NumPy 1's limit.
-    MAX_NDIM = 32
 
 
 cdef inline int64_t round_up(int64_t size, int64_t alignment) noexcept:
@@ -155,87 +122,6 @@ cdef int check_nesting(Type self) except -1:
     return 0
 
 
-cdef list to_members(str where, spec):
-    # [(name, Type, width)] from a list or mapping; the width of what is no bit-field is None.
-    # Names and widths are checked, layouts are not known yet.
-    cdef list members = []
-    cdef set names = set()
-    if isinstance(spec, Mapping):
-        spec = list(spec.items())
-    elif not isinstance(spec, (list, tuple)):
-        raise FFITypeError(
-            f"{where}: expected a structured dtype or a list or mapping of (name, type), "
-            f"got {type_name(spec)}"
-        )
-    for member in spec:
-        parts = tuple(member) if isinstance(member, (list, tuple)) else ()
-        if len(parts) not in (2, 3):
-            raise FFITypeError(f"{where}: expected a (name, type) pair, got {shorten(member)}")
-        name, member_type = parts[:2]
-        if name is None and len(parts) == 3:
-            place = f"unnamed member {len(members)}"
-        else:
-            name = to_name(where, name, names)
-            place = f"member {name!r}"
-        try:
-            resolved = to_type(member_type)
-            check_has_values(resolved)
-            width = None if len(parts) == 2 else to_width(resolved, parts[2], name is None)
-        except Error as exc:
-            raise located(exc, f"{where}: {place}") from None
-        members.append((name, resolved, width))
-    if not names:
-        raise FFIValueError(
-            f"{where}: expected at least one {'named ' if members else ''}member, "
-            "C has no empty aggregates"
-        )
-    return members
-
-
-cdef str to_name(str where, object name, set names):
-    if name is None:
-        raise FFITypeError(
-            f"{where}: expected a str as member name, got None; only bit-fields have no name"
-        )
-    if not isinstance(name, str):
-        raise FFITypeError(f"{where}: expected a str as member name, got {shorten(name)}")
-    name = PyUnicode_FromObject(name)
-    if not name or "\0" in name:
-        raise FFIValueError(f"{where}: {name!r} cannot be a member's name")
-    if name in names:
-        raise FFIValueError(f"{where}: two members are named {name!r}")
-    names.add(name)
-    return name
-
-
-cdef bint is_int(object value) noexcept:
-    # Timedeltas are integers to NumPy, but have no __index__.
-    return PyLong_Check(value) or (
-        PyIndex_Check(value) and PyObject_TypeCheck(value, &PyIntegerArrType_Type)
-    )
-
-
-cdef object to_width(Type type, object width, bint unnamed):
-    """The bits of a bit-field of this type."""
-    if not is_int(width):
-        hint = ""
-        if isinstance(width, (list, tuple)):
-            hint = f"; an array is {shorten((type.name, width))}"
-        raise FFITypeError(f"expected an int as number of bits, got {shorten(width)}{hint}")
-    width = PyNumber_Index(width)
-    if not _types.is_integral(type.code) or type.code == _types.POINTER:
-        raise FFITypeError(
-            f"a bit-field is an integer, bool or char, got {type.name} with {shorten(width)} bits; "
-            f"an array is {shorten((type.name, width))}"
-        )
-    limit = 1 if type.code == _types.BOOL else 8 * type.size
-    if width == 0 and not unnamed:
-        raise FFIValueError("expected 1 bit or more, got 0; only an unnamed bit-field has none")
-    if not 0 <= width <= limit:
-        raise FFIValueError(f"expected 0 to {limit} bits of {type.name}, got {shorten(width)}")
-    return width
-
-
 cdef str declaration(str keyword, list members):
     cdef list parts = []
     cdef Type member
@@ -243,7 +129,7 @@ cdef str declaration(str keyword, list members):
         if width is not None:
             parts.append(f"{member.name} {name or ''}:{width};")
             continue
-        parts.append(f"{spell(member, name, short=True)};")
+        parts.append(f"{spell(member, name or '', True)};")
     return f"{keyword} {{ {' '.join(parts)} }}"
 
 
@@ -258,13 +144,18 @@ cdef Type aggregate(int code, str where, list members, name):
     cdef libffi.ffi_type **elements
     cdef bint is_union = code == _types.UNION, has_union = is_union, describable = not is_union
     cdef bint has_own_bits = False, has_bits = False, has_pointer = False
+    cdef list anonymous = []
+    cdef dict promoted = {}
     if name is None:
         name = declaration("struct" if code == _types.STRUCT else "union", members)
     elif not isinstance(name, str):
         raise FFITypeError(f"{where}: argument 'name': expected a str, got {shorten(name)}")
     else:
         name = PyUnicode_FromObject(name)
+    members = name_anonymous(members, anonymous)
     for field, member, width in members:
+        if field in anonymous:
+            promote(member, len(fields), promoted)
         position = 0 if is_union else end
         if width is None:
             position = round_up(position, 8 * member.alignment)
@@ -301,6 +192,9 @@ cdef Type aggregate(int code, str where, list members, name):
         self.bits = tuple(bits)
         self.padding = tuple(padding)
         self.declared = tuple(members)
+    if anonymous:
+        self.anonymous = tuple(anonymous)
+        self.promoted = promoted
     self.depth = depth + 1
     self.leaves = leaves
     self.has_union = has_union
@@ -325,6 +219,32 @@ cdef Type aggregate(int code, str where, list members, name):
         describe(self, elements)
         check_layout(self)
     return self
+
+
+cdef list name_anonymous(list members, list anonymous):
+    """Name the members without one that are no bit-fields, and list those names."""
+    cdef list named = []
+    cdef set names = {name for name, _, _ in members}
+    for i, (name, member, width) in enumerate(members):
+        if name is None and width is None:
+            name = f"_{i}"
+            while name in names:
+                name += "_"
+            anonymous.append(name)
+        named.append((name, member, width))
+    return named
+
+
+cdef int promote(Type member, Py_ssize_t index, dict promoted) except -1:
+    for name in member_names(member):
+        promoted[name] = index
+    return 0
+
+
+cdef list member_names(Type type):
+    """The names that members are found by, those of anonymous members included."""
+    cdef list names = [name for name in type.indices if name not in (type.anonymous or ())]
+    return names + list(type.promoted or ())
 
 
 cdef int64_t place_bits(Type type, int64_t position, int64_t width) noexcept:
@@ -404,105 +324,6 @@ cdef int check_layout(Type self) except -1:
     return 0
 
 
-def struct(spec, name=None):
-    """Make a struct type.
-
-    Parameters
-    ----------
-    spec : dtype, list or mapping
-        A structured `numpy.dtype` whose layout is C's (``align=True``), or the members in order:
-        ``(name, type)`` pairs or ``{name: type}``. The type of an array member is a pair of the
-        items' type and their number or shape, such as ``("double", 3)``, or a NumPy subarray
-        dtype. A bit-field is ``(name, type, width)``; its type is an integer, bool or char, and
-        its name None for padding.
-    name : str, optional
-        What messages call it. The default spells the members.
-
-    Returns
-    -------
-    Type
-
-    Raises
-    ------
-    TypeError
-        For anything that is no type, for dtypes without a C counterpart, and for bit-fields of a
-        type that has none in C.
-    ValueError
-        For no members, equal names, a dtype whose layout is not C's, bit-fields wider than their
-        type, and nesting without end.
-    OverflowError
-        If the size, or that of a record of all members, does not fit NumPy's item size.
-    NotImplementedError
-        For layouts that libffi does not share.
-
-    Examples
-    --------
-    >>> point = ffi.struct([("tag", "char"), ("x", "double")], name="point")
-    >>> point
-    <ffi.Type point: 16 bytes, alignment 8>
-    >>> [(name, offset) for name, _, offset in point.fields]
-    [('tag', 0), ('x', 8)]
-    >>> ffi.struct(np.dtype([("tag", "S1"), ("x", "f8")], align=True)) == point
-    True
-    >>> ffi.struct([("low", "uint", 3), (None, "uint", 4), ("high", "int", 9)]).bits
-    ((0, 3), (7, 9))
-    """
-    if PyArray_DescrCheck(spec):
-        return struct_from_dtype("struct()", spec, name)
-    return aggregate(_types.STRUCT, "struct()", to_members("struct()", spec), name)
-
-
-def union(spec, name=None):
-    """Make a union type.
-
-    Parameters
-    ----------
-    spec : list or mapping
-        The members, as `struct` takes them.
-    name : str, optional
-        What messages call it. The default spells the members.
-
-    Returns
-    -------
-    Type
-
-    Raises
-    ------
-    TypeError, ValueError, OverflowError
-        As `struct` does.
-
-    Examples
-    --------
-    >>> number = ffi.union([("i", "int"), ("d", "double")], name="number")
-    >>> number
-    <ffi.Type number: 8 bytes, alignment 8>
-    """
-    return aggregate(_types.UNION, "union()", to_members("union()", spec), name)
-
-
-cdef Type struct_from_dtype(str where, dtype, name):
-    cdef Type self
-    if dtype.names is None:
-        raise FFITypeError(f"{where}: expected a structured dtype, got {dtype}")
-    check_dtype(dtype)
-    check_dtype_nesting(dtype)
-    by_offset = sorted(dtype.names, key=lambda field: dtype.fields[field][1])
-    members = to_members(where, [(field, dtype.fields[field][0]) for field in by_offset])
-    self = aggregate(_types.STRUCT, where, members, name)
-    for field, _, offset in self.fields:
-        if dtype.fields[field][1] != offset:
-            raise FFIValueError(
-                f"{where}: field {field!r} is at offset {dtype.fields[field][1]}, C puts it at "
-                f"{offset}; use np.dtype(..., align=True)"
-            )
-    if dtype.itemsize != self.size:
-        raise FFIValueError(
-            f"{where}: the dtype has {dtype.itemsize} bytes, the C struct {self.size}; "
-            "use np.dtype(..., align=True)"
-        )
-    return self
-
-
 # --- pointers
 
 cpdef Type pointer_to(Type target, bint const=False):
@@ -527,6 +348,57 @@ cpdef Type pointer_to(Type target, bint const=False):
     check_nesting(self)
     self.name = spell(self)
     return set_key(self, (<int>_types.POINTER, const), (target,))
+
+
+cpdef Type function_type(prototype):
+    """Return the type of functions of this prototype; pointers to it are function pointers.
+
+    Parameters
+    ----------
+    prototype : Prototype
+        Its name, and those of its parameters, are no part of the type.
+
+    Returns
+    -------
+    Type
+    """
+    cdef Type self, part
+    cdef list parts = [prototype.rtype, *[parameter.type for parameter in prototype.parameters]]
+    cdef Py_ssize_t depth = 0
+    for i, part in enumerate(parts):
+        if part.code == _types.ARRAY or part.code == _types.FUNCTION or (
+            i > 0 and part.code == _types.VOID
+        ):
+            what = "take" if i else "return"
+            raise FFITypeError(f"a function cannot {what} {part.name}")
+        depth = max(depth, part.depth)
+    self = new_type(_types.FUNCTION, "", 0, 1, None)
+    self.prototype = prototype
+    self.depth = depth + 1
+    check_nesting(self)
+    self.name = spell(self)
+    variadic = bool(prototype.variadic)
+    return set_key(self, (<int>_types.FUNCTION, variadic, len(parts)), tuple(parts))
+
+
+cpdef Type enum_type(str name, Type underlying):
+    """Return an integer type under the name of an enum."""
+    cdef Type self
+    if not _types.is_integral(underlying.code) or underlying.code == _types.POINTER:
+        raise FFITypeError(f"{name}: expected an integer type, got {underlying.name}")
+    self = new_type(underlying.code, name, underlying.size, underlying.alignment, underlying._dtype)
+    self.ffi = underlying.ffi
+    self.underlying = underlying
+    return set_key(self, underlying.key, ())
+
+
+def define(Type incomplete not None, Type definition not None):
+    """Say once what an opaque type is, for the pointers to it that exist already."""
+    if incomplete.code != _types.OPAQUE or incomplete.definition is not None:
+        raise FFITypeError(f"{incomplete.name} is not waiting for a definition")
+    if definition.code != _types.STRUCT and definition.code != _types.UNION:
+        raise FFITypeError(f"{definition.name} is no struct or union")
+    incomplete.definition = definition
 
 
 cpdef Type opaque(str tag):
@@ -561,26 +433,32 @@ cdef dict C_NAMES = {
 }
 
 
-cdef str spell(Type type, str name="", bint short=False):
+cdef str spell(Type type, str name="", bint short=False, bint const=False, bint in_c=False):
     # From the inside out, as C's declarators go: a pointer to an array is `int (*name)[3]`.
     cdef str text = name
     cdef str base
-    cdef bint const = False, is_pointer = False
-    while type.code == _types.POINTER or type.code == _types.ARRAY:
+    while True:
         if type.code == _types.ARRAY:
             text = f"{text}[{type.length}]"
             type = type.item
-            continue
-        if const:
-            text = f"const {text}"
-        text = f"*{text}"
-        is_pointer = True
-        const = type.const
-        type = type.target
-        if type.code == _types.ARRAY:
-            text = f"({text})"
+        elif type.code == _types.FUNCTION:
+            text = f"{text}({spell_parameters(type.prototype)})"
+            in_c = True
+            const = False
+            type = type.prototype.rtype
+        elif type.code == _types.POINTER:
+            if const:
+                text = f"const {text}" if text else "const"
+            text = f"*{text}"
+            in_c = True
+            const = type.const
+            type = type.target
+            if type.code == _types.ARRAY or type.code == _types.FUNCTION:
+                text = f"({text})"
+        else:
+            break
     base = type.name
-    if is_pointer and type.fields is None and type.tag is None:
+    if in_c and type.fields is None and type.tag is None and type.underlying is None:
         base = C_NAMES.get(base, base)
     if short and base.startswith(("struct {", "union {")):
         base = base.split(" ", 1)[0] + " {...}"
@@ -589,240 +467,77 @@ cdef str spell(Type type, str name="", bint short=False):
     return f"{base}{text}" if not text or text.startswith("[") else f"{base} {text}"
 
 
-cdef Type from_spelling(str text):
-    """The scalar type, or the pointer to one, that is spelled so in C; None for others."""
-    cdef list levels = text.replace("*", " * ").split(" * ")
-    cdef Type found = None
-    cdef bint const = False, is_const
-    if len(levels) > MAX_DEPTH:
-        return None
-    for i, level in enumerate(levels):
-        words = (<str>level).split()
-        is_const = "const" in words
-        words = [word for word in words if word != "const"]
-        if i == 0:
-            found = BY_SPELLING.get(" ".join(words))
-        elif words:
-            return None
-        else:
-            found = pointer_to(found, const)
-        if found is None:
-            return None
-        const = is_const
-    return found
+cdef str spell_parameters(prototype):
+    cdef list parts = [
+        spell(parameter.type, "", False, False, True) for parameter in prototype.parameters
+    ]
+    if prototype.variadic:
+        parts.append("...")
+    return ", ".join(parts) or "void"
 
 
-# --- what is taken as a type
+def spell_c(Type type not None, str declarator="", bint const=False):
+    """Return the declaration in C of something of this type, the type alone by default."""
+    return spell(type, declarator, False, const, True)
 
-cdef bint is_native(object dtype) except -1:
-    """Whether all fields are in native byte order; NumPy's own answer passes over subarrays."""
-    cdef list pending = [dtype]
+
+# --- what a type is, for modules in Python
+
+cdef dict _KINDS = {
+    _types.VOID: "void", _types.BOOL: "bool", _types.CHAR: "char", _types.POINTER: "pointer",
+    _types.STRUCT: "struct", _types.UNION: "union", _types.ARRAY: "array",
+    _types.OPAQUE: "opaque", _types.FUNCTION: "function",
+    **{code: "real" for code in (_types.FLOAT, _types.DOUBLE, _types.LONGDOUBLE)},
+    **{
+        code: "complex"
+        for code in (_types.COMPLEX_FLOAT, _types.COMPLEX_DOUBLE, _types.COMPLEX_LONGDOUBLE)
+    },
+}
+
+
+def kind_of(Type type not None):
+    """Return what a type is: "integer", "real", "pointer", "struct" and the like."""
+    return _KINDS.get(type.code, "integer")
+
+
+def depth_of(Type type not None):
+    """Return how deep a type nests, pointers counted."""
+    return type.depth
+
+
+def is_signed(Type type not None):
+    """Return whether an integer type has negative values."""
+    return bool(_types.is_signed(type.code))
+
+
+def item_of(Type array not None):
+    """Return the items' type of an array, and their number."""
+    return array.item, array.length
+
+
+def agree(Type one not None, Type other not None):
+    """Return whether two declarations say the same: equal types with members of equal names.
+
+    What is opaque to one and defined in the other agrees, if the tags are the same.
+    """
+    cdef list pending = [(one, other)]
     cdef set seen = set()
+    cdef Type left, right
     while pending:
-        current = pending.pop()
-        if id(current) in seen:
+        left, right = pending.pop()
+        left, right = defined(left), defined(right)
+        if left is right or (id(left), id(right)) in seen:
             continue
-        seen.add(id(current))
-        if current.subdtype is not None:
-            pending.append(current.subdtype[0])
-        elif current.names is not None:
-            pending += [current.fields[name][0] for name in current.names]
-        elif not current.isnative:
+        seen.add((id(left), id(right)))
+        if left.code == _types.OPAQUE and right.indices is not None:
+            left, right = right, left
+        if left.indices is not None and right.code == _types.OPAQUE:
+            if left.name != right.tag:
+                return False
+            continue
+        if left.key != right.key or left.anonymous != right.anonymous:
             return False
+        if left.indices is not None and list(left.indices) != list(right.indices):
+            return False
+        pending += zip(left.parts, right.parts, strict=True)
     return True
-
-
-cdef int check_dtype(dtype) except -1:
-    if dtype.hasobject:
-        raise FFITypeError(f"{shorten(dtype)} holds Python objects, C has none")
-    if not is_native(dtype):
-        raise FFITypeError(
-            f"{shorten(dtype)} is not in native byte order; use dtype.newbyteorder('=')"
-        )
-    return 0
-
-
-cdef int check_dtype_nesting(dtype) except -1:
-    # A dtype is taken apart by recursion, so its depth is looked at first.
-    cdef list pending = [(dtype, 1)]
-    cdef Py_ssize_t seen = 0
-    while pending:
-        current, depth = pending.pop()
-        seen += 1
-        if depth > MAX_DEPTH or seen > MAX_LEAVES:
-            raise FFIValueError(
-                f"a dtype nests more than {<int>MAX_DEPTH} deep or has more than "
-                f"{<int>MAX_LEAVES} fields in all"
-            )
-        if current.subdtype is not None:
-            pending.append((current.subdtype[0], depth + 1))
-        elif current.names is not None:
-            pending += [(current.fields[name][0], depth + 1) for name in current.names]
-    return 0
-
-
-cdef Type from_dtype(dtype):
-    cdef Type item
-    check_dtype(dtype)
-    if dtype.subdtype is not None:
-        base, shape = dtype.subdtype
-        item = from_dtype(base)
-        for axis in reversed(range(len(shape))):
-            item = array_of(item, shape[axis], np.dtype((base, shape[axis:])))
-        return item
-    if dtype.names is not None:
-        return struct_from_dtype(shorten(dtype), dtype, None)
-    if dtype.kind == "S" and dtype.itemsize > 1:
-        return array_of(BY_SPELLING["char"], dtype.itemsize, dtype)
-    found = BY_DTYPE.get(dtype)
-    if found is None:
-        raise FFITypeError(f"{shorten(dtype)} has no C type")
-    return found
-
-
-cdef Type to_type(object value):
-    """The Type that a Type, dtype, NumPy scalar type, C type name or array stands for."""
-    found = resolve(value)
-    return found if isinstance(found, Type) else from_dtype(found)
-
-
-cdef Type to_array(object value):
-    """The Type of ``(type, length)`` or ``(type, shape)``, whose type may be such a pair again."""
-    cdef list lengths = []
-    cdef Type item
-    while isinstance(value, tuple):
-        if len(value) != 2:
-            raise FFITypeError(
-                f"expected an array as a pair of type and length, got {shorten(value)}"
-            )
-        value, shape = value
-        lengths += to_shape(shape)
-        check_axes(len(lengths))
-    item = to_type(value)
-    check_has_values(item)
-    check_axes(len(lengths) + <Py_ssize_t>item._dtype.ndim)
-    for length in reversed(lengths):
-        size = (item.value if item.has_bits else item).size
-        if length > MAX_SIZE // <Py_ssize_t>size:
-            raise FFIOverflowError(
-                f"{item.name}[{shorten(length)}] has more than {<Py_ssize_t>MAX_SIZE} bytes"
-            )
-        item = array_of(item, length, None)
-    return item
-
-
-cdef list to_shape(object shape):
-    cdef list lengths = []
-    for length in shape if isinstance(shape, (list, tuple)) else (shape,):
-        if not is_int(length):
-            raise FFITypeError(f"expected an int as an array's length, got {shorten(length)}")
-        length = PyNumber_Index(length)
-        if length < 1:
-            raise FFIValueError(f"a C array has at least one item, got length {shorten(length)}")
-        lengths.append(length)
-    return lengths
-
-
-cdef int check_axes(Py_ssize_t count) except -1:
-    if count > MAX_NDIM:
-        raise FFIValueError(f"expected an array of at most {<int>MAX_NDIM} axes, got {count}")
-    return 0
-
-
-cdef object to_dtype(object value):
-    """The dtype of what `to_type` takes and has values, also one without a C type."""
-    found = resolve(value)
-    if isinstance(found, Type):
-        check_has_values(found)
-        return (<Type>found)._dtype
-    return found
-
-
-cdef object resolve(object value):
-    # A Type or a dtype.
-    if isinstance(value, tuple):
-        return to_array(value)
-    if isinstance(value, Type) or PyArray_DescrCheck(value):
-        return value
-    if isinstance(value, str):
-        # A subclass may say anything about itself.
-        found = from_spelling(PyUnicode_FromObject(value))
-        if found is not None:
-            return found
-        try:
-            return np.dtype(value)
-        except (TypeError, ValueError, SyntaxError, DeprecationWarning):
-            hint = "; a pointer to anything is 'pointer'" if value.endswith("*") else ""
-            if "[" in value:
-                hint = "; an array is a pair of type and length, such as ('double', 3)"
-            raise FFITypeError(
-                f"{shorten(value)} is neither a C type nor a NumPy dtype{hint}"
-            ) from None
-    if isinstance(value, type):
-        if issubclass(value, np.generic):
-            if value in _ABSTRACT:
-                raise FFITypeError(f"np.{value.__name__} is abstract; use one with a size")
-            return np.dtype(value)
-        if value in _SUGGESTIONS:
-            raise FFITypeError(
-                f"Python's {value.__name__} is no C type; use {_SUGGESTIONS[value]}"
-            )
-    raise FFITypeError(
-        f"expected an ffi.Type, a NumPy dtype or scalar type, or a C type name, "
-        f"got {shorten(value)}"
-    )
-
-
-cdef set _ABSTRACT = {
-    np.generic, np.number, np.integer, np.signedinteger, np.unsignedinteger, np.inexact,
-    np.floating, np.complexfloating, np.flexible, np.character,
-}
-cdef dict _SUGGESTIONS = {
-    bool: "ffi.types.bool or np.bool_",
-    int: "ffi.types.int, ffi.types.long or np.int64",
-    float: "ffi.types.double or np.float64",
-    complex: "ffi.types.complex_double or np.complex128",
-    bytes: "ffi.types.char or ffi.types.pointer",
-    str: "ffi.types.char or ffi.types.pointer",
-}
-
-
-def as_type(value):
-    """Return the Type that `value` stands for, as every public function takes one."""
-    return to_type(value)
-
-
-# --- pickling
-
-def _array(Type item not None, Py_ssize_t length, dtype):
-    # What is unpickled need not come from `_reduce`.
-    if (
-        not 0 < length <= MAX_SIZE or item.size == 0 or not PyArray_DescrCheck(dtype)
-        or dtype.itemsize != length * <object>item.size
-    ):
-        raise FFIValueError(f"{shorten(dtype)} is no array of {length} {item.name}")
-    if item.code == _types.CHAR and dtype == np.dtype(f"S{length}"):
-        return array_of(item, length, dtype)
-    made = to_array((item, length))
-    if made._dtype != dtype:
-        raise FFIValueError(f"{shorten(dtype)} is no array of {length} {item.name}")
-    return made
-
-
-def _reduce(Type type):
-    if type.code == _types.ARRAY:
-        return _array, (type.item, type.length, type._dtype)
-    if type.code == _types.OPAQUE:
-        return opaque, (type.tag,)
-    if type.code == _types.POINTER and type is not POINTER:
-        return pointer_to, (type.target, type.const)
-    if type.code == _types.STRUCT or type.code == _types.UNION:
-        members = [(name, member) for name, member, _ in type.fields]
-        if type.declared is not None:
-            members = [member[:2 if member[2] is None else 3] for member in type.declared]
-        return struct if type.code == _types.STRUCT else union, (members, type.name)
-    return as_type, (type.name,)
-
-
-# Here and not in `Type`, which does not know how aggregates are made.
-copyreg.pickle(Type, _reduce)

@@ -53,7 +53,7 @@ cdef object load_other(Type type, const char *data):
     if code == _types.COMPLEX_DOUBLE:
         memcpy(c16, data, sizeof(c16))
         return PyComplex_FromDoubles(c16[0], c16[1])
-    if code == _types.VOID or code == _types.OPAQUE:
+    if code == _types.VOID or code >= _types.OPAQUE:
         check_has_values(type)
     if code == _types.STRUCT or code == _types.UNION or code == _types.ARRAY:
         return load_aggregate(type, data)
@@ -108,7 +108,7 @@ cdef int store_other(Type type, char *data, object value, Keepers keepers) excep
         memcpy(data, &c16, sizeof(c16))
     elif code == _types.COMPLEX_LONGDOUBLE:
         store_complex_longdouble(data, value)
-    elif code == _types.VOID or code == _types.OPAQUE:
+    elif code == _types.VOID or code >= _types.OPAQUE:
         check_has_values(type)
     else:
         store_aggregate(type, data, value, keepers)
@@ -212,6 +212,8 @@ cdef int store_named(Type type, char *data, dict value, Keepers keepers) except 
     cdef Py_ssize_t i
     cdef set names = {name for name, _, _ in type.fields}
     cdef list unknown
+    if type.promoted is not None:
+        value = regroup(type, value)
     unknown = [name for name in value if name not in names]
     if unknown:
         raise FFIValueError(f"{type.name} has no member {unknown[0]!r}")
@@ -227,6 +229,23 @@ cdef int store_named(Type type, char *data, dict value, Keepers keepers) except 
         if name in value:
             store_field(type, i, data, value[name], keepers)
     return 0
+
+
+cdef dict regroup(Type type, dict value):
+    """The members of anonymous members, in dicts of their own."""
+    cdef dict grouped = {}, inner = {}
+    for name in value:
+        index = type.promoted.get(name)
+        if index is None:
+            grouped[name] = value[name]
+        else:
+            inner.setdefault(type.fields[index][0], {})[name] = value[name]
+    for name in inner:
+        if name in grouped:
+            first = next(iter(inner[name]))
+            raise FFIValueError(f"{first!r} is a member of {name!r}, which is given, too")
+        grouped[name] = inner[name]
+    return grouped
 
 
 cdef int store_field(

@@ -4,7 +4,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from ffi._buffers import AddressHolder, CodePointer, _Buffer
-from ffi._layouts import _AnyType
+from ffi._specs import _AnyType
 
 def addressof(obj: _Buffer | AddressHolder | CodePointer, /) -> int: ...
 def read(

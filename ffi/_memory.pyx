@@ -24,7 +24,7 @@ from ffi._buffers cimport (
     NOTHING, AddressHolder, Borrowed, Descr, address_of, borrow, examine, give_back, held_address,
     is_integer, is_number, root_of, to_address,
 )
-from ffi._layouts cimport to_dtype, to_type
+from ffi._specs cimport to_dtype, to_type
 from ffi._types cimport Type, describe, shorten
 
 cnp.import_array()

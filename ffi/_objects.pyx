@@ -3,13 +3,17 @@
 from ffi.errors import Error, FFITypeError, FFIValueError, located
 
 cimport numpy as cnp
+from libc.stdint cimport uintptr_t
 
 from ffi cimport _types, libffi
 from ffi._buffers cimport CodePointer, held_address, is_integer, root_of, to_address
-from ffi._layouts cimport pointer_to, to_type
+from ffi._layouts cimport pointer_to
 from ffi._pointers cimport Pointer, new_pointer
-from ffi._types cimport Type, check_has_values, describe, shorten
-from ffi._values cimport Memory, allocate, count_dependent, is_byte, set_value
+from ffi._specs cimport to_type
+from ffi._types cimport Type, check_has_values, defined, describe, shorten
+from ffi._values cimport (
+    Memory, allocate, count_dependent, is_byte, is_same_target, set_value,
+)
 
 cnp.import_array()
 
@@ -59,6 +63,11 @@ def new(type, init=None):
     except Error as exc:
         raise located(exc, "new()") from exc.__cause__
     return new_pointer(pointer_type, memory.value, memory)
+
+
+def pointer_at(Type type not None, uintptr_t address, owner):
+    """Return a Pointer of this type, which keeps `owner`."""
+    return new_pointer(type, address, owner)
 
 
 def gc(pointer, destructor):
@@ -167,6 +176,6 @@ cdef object to_destructor(object destructor, Type type):
 cdef bint takes(Type wanted, Type given) except -1:
     return wanted.code == _types.POINTER and (
         wanted.target.code == _types.VOID or given.target.code == _types.VOID
-        or wanted.target == given.target
+        or is_same_target(defined(wanted.target), defined(given.target))
         or (is_byte(wanted.target) and is_byte(given.target))
     )

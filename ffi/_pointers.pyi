@@ -6,7 +6,7 @@ import numpy as np
 from typing_extensions import Self
 
 from ffi._buffers import AddressHolder
-from ffi._layouts import _AnyType
+from ffi._specs import _AnyType
 
 @final
 class Pointer(AddressHolder):

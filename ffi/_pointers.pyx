@@ -9,10 +9,11 @@ from libc.stdint cimport uintptr_t
 
 from ffi cimport _types
 from ffi._buffers cimport AddressHolder, held_address, is_integer, let_go, root_of
-from ffi._layouts cimport spell, to_type
+from ffi._layouts cimport spell
 from ffi._memory cimport check_extent, new_view, read_string
 from ffi._spare cimport SpareList, TypeObject, keep_spare, make_collectable, new_or_spare
-from ffi._types cimport Type, check_has_values, describe, shorten
+from ffi._specs cimport to_type
+from ffi._types cimport Type, check_has_values, defined, describe, shorten
 from ffi._values cimport (
     Memory, PointerMaker, bytes_left, check_writable, is_byte, load_at, set_pointer_maker,
     set_value,
@@ -278,7 +279,7 @@ cdef int check_index(object index) except -1:
 
 
 cdef Type target_of(Pointer pointer):
-    cdef Type target = pointer.type.target
+    cdef Type target = defined(pointer.type.target)
     if target.code == _types.VOID:
         raise FFITypeError(f"{pointer.type.name} points at anything; use p.cast() first")
     check_has_values(target)

@@ -2,7 +2,7 @@
 
 import sys
 
-from ffi._layouts import struct
+from ffi._specs import struct
 from ffi.errors import Error, FFITypeError, FFIValueError, located
 
 cimport cython
@@ -82,6 +82,8 @@ cdef class Record(AddressHolder):
         index = self.type.indices.get(name)
         if index is not None and not is_special(name):
             return get_field(self, index)
+        if is_promoted(self, name) and not is_special(name):
+            return get_promoted(self, name)
         try:
             return PyObject_GenericGetAttr(self, name)
         except AttributeError:
@@ -91,20 +93,25 @@ cdef class Record(AddressHolder):
 
     def __setattr__(self, name, value):
         index = self.type.indices.get(name)
-        if index is None or is_special(name):
+        if is_special(name) or (index is None and not is_promoted(self, name)):
             raise AttributeError(
                 f"{short_name(self.type)} has no member {name!r}", name=name, obj=self
             )
-        set_field(self, index, value)
+        self[name] = value
 
     def __getitem__(self, name):
+        if is_promoted(self, name):
+            return get_promoted(self, name)
         return get_field(self, field_index(self, name))
 
     def __setitem__(self, name, value):
-        set_field(self, field_index(self, name), value)
+        if is_promoted(self, name):
+            anonymous_member(self, name)[name] = value
+        else:
+            set_field(self, field_index(self, name), value)
 
     def __dir__(self):
-        return [*object.__dir__(self), *self.type.indices]
+        return [*object.__dir__(self), *self.type.indices, *(self.type.promoted or ())]
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         cdef Py_buffer filled
@@ -231,6 +238,21 @@ cdef Py_ssize_t field_index(Record self, object name) except -1:
     if index is None:
         raise KeyError(f"{short_name(self.type)} has no member {name!r}")
     return index
+
+
+cdef bint is_promoted(Record self, object name) except -1:
+    return (
+        self.type.promoted is not None and isinstance(name, str) and name in self.type.promoted
+    )
+
+
+cdef Record anonymous_member(Record self, object name):
+    """The anonymous struct or union that has a member of this name, or has one that has."""
+    return get_field(self, self.type.promoted[name])
+
+
+cdef object get_promoted(Record self, object name):
+    return anonymous_member(self, name)[name]
 
 
 cdef object get_field(Record self, Py_ssize_t index):

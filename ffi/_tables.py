@@ -6,7 +6,7 @@ Look-up only: what is in them comes from `_types`.
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 
-from ffi._layouts import as_type
+from ffi._specs import as_type
 from ffi._types import Type, libffi_sizes, platform_abi_values, scalars
 from ffi.errors import Error, located
 

@@ -25,7 +25,9 @@ cdef enum Code:
     STRUCT
     UNION
     ARRAY
+    # From here on there are no values.
     OPAQUE
+    FUNCTION
 
 
 cdef inline bint is_integral(int code) noexcept nogil:
@@ -54,6 +56,8 @@ cdef class Type:
     cdef readonly Type target           # what a pointer points at, `void` for any; else None
     cdef readonly bint const            # whether that is const
     cdef readonly str tag               # of an opaque type; else None
+    cdef readonly object prototype      # of a function type; else None
+    cdef readonly Type definition       # of an opaque type that was defined later; else None
     cdef int code
     cdef Type item                      # of an array
     cdef Py_ssize_t length              # of an array
@@ -62,6 +66,9 @@ cdef class Type:
     cdef libffi.ffi_type **elements
     cdef Type half                      # of a long array: what `elements` points at
     cdef object _dtype
+    # ABI identity: the type's own part of it, and the types it is made of.
+    cdef tuple key
+    cdef tuple parts
     cdef object identity                # one object for all that are ABI-identical
     cdef Py_hash_t hash
     cdef int depth                      # nesting of aggregates and pointers
@@ -73,8 +80,17 @@ cdef class Type:
     # Of unnamed bit-fields: (bits from the start of the aggregate to it, its width).
     cdef tuple padding
     cdef tuple declared                 # (name, Type, width) of all members, if `bits` is a tuple
+    cdef tuple anonymous                # the names given here to members without one, or None
+    # Of the members of anonymous members: their place, an index for each level. Or None.
+    cdef dict promoted
+    cdef Type underlying                # of an enum: the integer type
     # If `has_bits`, what Python gets: a struct of all members, bit-fields as whole integers.
     cdef Type value
+
+
+cdef inline Type defined(Type type):
+    # What a pointer points at, where that is an opaque type which was defined later.
+    return type if type.definition is None else type.definition
 
 
 cdef dict BY_SPELLING                   # the scalar types by their names, and as C spells them

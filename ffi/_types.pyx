@@ -40,28 +40,29 @@ cdef extern from "_platform.h":
 
 
 @cython.final
-@cython.no_gc
 cdef class Type:
     """A C type: immutable, hashable, picklable.
 
     Made by `struct` and `union`, from NumPy dtypes, or taken from `types`; never called directly.
     Types are equal when they are ABI-identical (``types.int == types.int32`` where an ``int`` has
     four bytes), except that ``bool`` and ``char`` equal only themselves, pointers compare what they
-    point at, and opaque types are the same by their tags. A type exports a buffer of no bytes at
-    the address of its ``ffi_type``.
+    point at, functions their results and parameters, and opaque types are the same by their tags. A
+    type exports a buffer of no bytes at the address of its ``ffi_type``.
 
     Attributes
     ----------
     name : str
         The C name, such as ``"int"``.
     size : int
-        Bytes of one value, 0 for ``void`` and opaque types.
+        Bytes of one value, 0 for ``void``, functions and opaque types.
     alignment : int
         Bytes.
     fields : tuple or None
         ``(name, Type, offset)`` of each named member of a struct or union. For a bit-field the
         offset is that of the storage unit, an aligned value of its declared type; the last one
-        may reach beyond the end of the struct where the type is larger than its alignment.
+        may reach beyond the end of the struct where the type is larger than its alignment. An
+        anonymous struct or union among the members is named by its place, such as ``"_1"``; its
+        members are found as if they were the outer one's, too.
     bits : tuple or None
         For a struct or union with bit-fields, one item per field: None, or ``(shift, width)`` of a
         bit-field, counted from the least significant bit of its storage unit.
@@ -71,6 +72,11 @@ cdef class Type:
         Whether a pointer is one to const.
     tag : str or None
         The name of an opaque type, whose values only C knows.
+    definition : Type or None
+        The struct or union that an opaque type turned out to be: ``struct node { struct node
+        *next; };`` has a pointer to what is not defined yet.
+    prototype : Prototype or None
+        What a function type takes and returns.
 
     Examples
     --------
@@ -88,7 +94,7 @@ cdef class Type:
 
     @property
     def dtype(self):
-        """The `numpy.dtype` of one value in memory, None for ``void`` and opaque types."""
+        """The `numpy.dtype` of one value in memory, None for types without values."""
         return self._dtype
 
     @property
@@ -252,9 +258,10 @@ def _forget(reference):
 
 
 cdef Type set_key(Type self, tuple key, tuple parts):
-    key = key, tuple([part.identity for part in <list[Type]>list(parts)])
-    self.identity = to_identity(key)
-    self.hash = hash((key[0], tuple([part.hash for part in <list[Type]>list(parts)])))
+    self.key = key
+    self.parts = parts
+    self.identity = to_identity((key, tuple([part.identity for part in <list[Type]>list(parts)])))
+    self.hash = hash((key, tuple([part.hash for part in <list[Type]>list(parts)])))
     return self
 
 
@@ -263,6 +270,8 @@ cdef int check_has_values(Type type) except -1:
         raise FFITypeError("void has no values")
     if type.code == OPAQUE:
         raise FFITypeError(f"{type.name} is opaque, only C knows its values; use a pointer to it")
+    if type.code == FUNCTION:
+        raise FFITypeError(f"{type.name} is a function, which is no value; use a pointer to it")
     return 0
 
 

@@ -27,6 +27,9 @@ cdef Py_ssize_t bytes_left(Memory memory, uintptr_t address) noexcept
 cdef int check_writable(AddressHolder holder) except -1
 cdef bint is_byte(Type type) noexcept
 
+# Whether pointers to the one may go where pointers to the other are wanted.
+cdef bint is_same_target(Type one, Type other) except -1
+
 # The address of a Pointer or Record as a pointer of the wanted type.
 cdef uintptr_t address_as(Type wanted, AddressHolder value) except 0
 

@@ -24,7 +24,7 @@ from ffi._buffers cimport (
 )
 from ffi._memory cimport check_extent, new_view
 from ffi._spare cimport make_collectable
-from ffi._types cimport Type
+from ffi._types cimport Type, defined
 
 cnp.import_array()
 
@@ -179,17 +179,26 @@ cdef bint is_byte(Type type) noexcept:
 
 
 cdef uintptr_t address_as(Type wanted, AddressHolder value) except 0:
-    cdef Type target = wanted.target
-    cdef Type given = value.type if value.type.target is None else value.type.target
+    cdef Type target = defined(wanted.target)
+    cdef Type given = defined(value.type if value.type.target is None else value.type.target)
     if value.readonly and not wanted.const:
         raise FFITypeError(f"expected {wanted.name}, got {value!r}, which is const")
     if (
         target is not given and target.code != _types.VOID and given.code != _types.VOID
-        and not (is_byte(target) and is_byte(given)) and target != given
+        and not (is_byte(target) and is_byte(given)) and not is_same_target(target, given)
     ):
         hint = f"; its cast({wanted.name!r}) will do" if value.type.target is not None else ""
         raise FFITypeError(f"expected {wanted.name}, got {value!r}{hint}")
     return held_address(value)
+
+
+cdef bint is_same_target(Type one, Type other) except -1:
+    # What one library defines may be opaque to another one, as in C to another source file.
+    if one.code == _types.OPAQUE and other.indices is not None:
+        return one.tag == other.name
+    if other.code == _types.OPAQUE and one.indices is not None:
+        return other.tag == one.name
+    return one == other
 
 
 # --- values

@@ -9,15 +9,18 @@ import copyreg
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
-from ffi._dl import Handle, find_address, open_shared_object
+from ffi._declared import NOTHING, ErrCheck, Types, check_known, pointer_type, with_options
+from ffi._dl import Handle, find_address, open_shared_object, shared_of
 from ffi._function import Function, declaration_of, make_function
-from ffi._layouts import as_type
+from ffi._objects import pointer_at
+from ffi._pointers import Pointer
+from ffi._specs import as_type
 from ffi._types import Type
-from ffi.cdecl import Parameter, Prototype, check_name, parse_prototype
+from ffi.cdecl import Parameter, Prototype, parse_declarations, parse_prototype, with_out
 from ffi.errors import (
     Error,
     FFIAttributeError,
@@ -35,43 +38,12 @@ _SHORT_NAME = re.compile(r"(?!.*\.(?:so|dylib)\b)\w[\w+.-]*", re.ASCII)
 _SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
 
 
-class Types(MutableMapping[str, Type]):
-    """The types that a library's prototypes may use, by their names in C.
-
-    Besides C's own: names such as ``"point"``, and tags such as ``"struct point"``.
-    """
-
-    def __init__(self) -> None:
-        self._types: dict[str, Type] = {}
-
-    def __getitem__(self, name: str) -> Type:
-        return self._types[name]
-
-    def __setitem__(self, name: str, type: Any) -> None:
-        try:
-            check_name(name)
-            self._types[name] = as_type(type)
-        except Error as exc:
-            raise located(exc, f"types[{name!r}]") from None
-
-    def __delitem__(self, name: str) -> None:
-        del self._types[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._types)
-
-    def __len__(self) -> int:
-        return len(self._types)
-
-    def __repr__(self) -> str:
-        return f"<types: {', '.join(self)}>"
-
-
 class Library(Handle):
     """A shared object and its declared functions, as `dlopen` returns it.
 
-    Functions that `function` has declared are attributes. ``library["name"]`` is the same and
-    always means C's name, also where that is the name of a method.
+    Functions that `cdef` and `function` have declared are attributes, and so are constants.
+    ``library["name"]`` is the same and always means C's name, also where that is the name of a
+    method.
 
     Attributes
     ----------
@@ -98,9 +70,20 @@ class Library(Handle):
     """
 
     # Slots, so that the names that functions have in C are free.
-    __slots__ = ("__dict__", "__weakref__", "_functions", "_mode", "release_gil", "types")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_constants",
+        "_functions",
+        "_mode",
+        "_variables",
+        "release_gil",
+        "types",
+    )
 
+    _constants: dict[str, int | float]
     _functions: dict[str, Function]
+    _variables: dict[str, Type]
     _mode: int
     release_gil: bool
     types: Types
@@ -111,7 +94,8 @@ class Library(Handle):
         /,
         *types: Any,
         release_gil: bool | None = None,
-        errcheck: Callable[[Any, Function, tuple[Any, ...]], Any] | None = None,
+        out: Sequence[str] = (),
+        errcheck: ErrCheck | None = None,
     ) -> Function:
         """Declare a function.
 
@@ -123,6 +107,8 @@ class Library(Handle):
             The type of the result and those of the arguments.
         release_gil : bool, optional
             Whether other Python threads run during a call. The library's default if not given.
+        out : sequence of str, optional
+            Parameters that the function only writes to.
         errcheck : callable, optional
             What `Function` takes.
 
@@ -153,6 +139,8 @@ class Library(Handle):
         """
         try:
             symbol, prototype = self._signature(name, types)
+            if out:
+                prototype = with_out(prototype, out)
             if release_gil is None:
                 release_gil = self.release_gil
             address = find_address(self, symbol)
@@ -169,7 +157,7 @@ class Library(Handle):
                     f"expected a prototype, or a name and types, got {name!r} alone; give "
                     f"'int {name.strip() or 'name'}(double x)' or the like"
                 )
-            prototype = parse_prototype(name, self.types)
+            prototype = parse_prototype(name, self.types, self._constants)
             if prototype.name is None:
                 raise FFIValueError(f"prototype: expected the function's name in {name!r}")
             return prototype.name, prototype
@@ -187,17 +175,161 @@ class Library(Handle):
 
     def _declare(self, name: str, function: Function) -> None:
         self._functions[name] = function
+        self._show(name, function)
+
+    def _show(self, name: str, value: Any) -> None:
         # Found as ordinary attributes, which is the fastest way; the library's own stay.
         if not hasattr(type(self), name):
-            self.__dict__[name] = function
+            self.__dict__[name] = value
 
-    def __getitem__(self, name: str) -> Function:
+    def cdef(
+        self,
+        source: str,
+        /,
+        *,
+        out: Mapping[str, Sequence[str]] = NOTHING,
+        errcheck: Mapping[str, ErrCheck] = NOTHING,
+        release_gil: bool | None = None,
+    ) -> None:
+        """Declare what a header declares: functions, types, constants, variables.
+
+        Parameters
+        ----------
+        source : str
+            C, as a header has it after the preprocessor. Of preprocessor lines only
+            ``#define NAME number`` is taken.
+        out : mapping, optional
+            For names of functions, the parameters that they only write to.
+        errcheck : mapping, optional
+            For names of functions, what `Function` takes.
+        release_gil : bool, optional
+            Whether other Python threads run during calls. The library's default if not given.
+
+        Raises
+        ------
+        TypeError
+            For types that are not declared.
+        ValueError
+            For what is no C, for declarations that contradict each other or earlier ones, for
+            names in `out` and `errcheck` that are not declared, or if the library is closed.
+        OSError
+            If the library lacks symbols; all are named.
+        NotImplementedError
+            For declarations that are not supported, and functions that cannot be called correctly
+            here.
+
+        Notes
+        -----
+        Nothing is declared if anything is wrong. Functions and constants are attributes of the
+        library from now on, types are in `types`, variables are found by `variable`. What is
+        declared again must be the same.
+
+        Examples
+        --------
+        >>> libm = ffi.dlopen("m")
+        >>> libm.cdef("double hypot(double x, double y); double floor(double x);")
+        >>> libm.hypot(3.0, 4.0), libm.floor(-0.5)
+        (5.0, -1.0)
+        """
+        try:
+            found = parse_declarations(source, self.types, self._constants)
+            check_known(found, self._functions, self._variables, self._constants)
+            prototypes = with_options(found, out, errcheck)
+            addresses = self._find_all([*prototypes, *found.variables])
+            if release_gil is None:
+                release_gil = self.release_gil
+            functions = {
+                name: make_function(
+                    addresses[name], prototype, self, release_gil, errcheck.get(name)
+                )
+                for name, prototype in prototypes.items()
+            }
+        except Error as exc:
+            raise located(exc, "cdef()") from None
+        for name, type in found.types.items():
+            self.types[name] = type
+        for name, value in found.constants.items():
+            self._constants[name] = value
+            self._show(name, value)
+        for name, type in found.variables.items():
+            self._variables[name] = pointer_type(type, name in found.const)
+        for name, function in functions.items():
+            self._declare(name, function)
+
+    def _find_all(self, names: Sequence[str]) -> dict[str, int]:
+        addresses, missing = {}, []
+        for name in names:
+            try:
+                addresses[name] = find_address(self, name)
+            except FFIOSError:
+                missing.append(name)
+        if missing:
+            raise FFIOSError(f"{self!r} lacks {', '.join(map(repr, missing))}")
+        return addresses
+
+    def variable(self, declaration: str, /) -> Pointer:
+        """Return a pointer to a variable.
+
+        Parameters
+        ----------
+        declaration : str
+            As C, such as ``"double tolerance"``; or the name alone of one that `cdef` has declared.
+
+        Returns
+        -------
+        Pointer
+            That to an array is one to its first item. It keeps the library loaded.
+
+        Raises
+        ------
+        TypeError
+            For names that are not declared, and for declarations of functions.
+        ValueError
+            If the declaration is no C, or the library is closed.
+        OSError
+            If there is no such symbol, in the linker's words.
+
+        Examples
+        --------
+        >>> libc = ffi.dlopen(None)
+        >>> libc.variable("char **environ")
+        <ffi.Pointer char *** at 0x...>
+        """
+        try:
+            name, type = self._variable(declaration)
+            return pointer_at(type, find_address(self, name), shared_of(self))
+        except Error as exc:
+            raise located(exc, "variable()") from None
+
+    def _variable(self, declaration: str) -> tuple[str, Type]:
+        if not isinstance(declaration, str):
+            raise FFITypeError(f"expected str, got {type(declaration).__name__}")
+        name = declaration.strip()
+        if name in self._variables:
+            return name, self._variables[name]
+        if re.fullmatch(r"\w*", name):
+            raise FFITypeError(
+                f"{self!r} has no declared variable {name!r}; give 'double {name or 'name'}' or "
+                "the like"
+            )
+        text = declaration if name.endswith(";") else f"{declaration};"
+        found = parse_declarations(text, self.types, self._constants)
+        if len(found.variables) != 1 or found.functions or found.types or found.constants:
+            raise FFITypeError(f"expected the declaration of one variable, got {declaration!r}")
+        ((name, declared),) = found.variables.items()
+        return name, pointer_type(declared, name in found.const)
+
+    def __getitem__(self, name: str) -> Any:
         found = self._functions.get(name)
-        if found is None:
-            raise FFIKeyError(self._undeclared(name))
-        return found
+        if found is not None:
+            return found
+        if name in self._constants:
+            return self._constants[name]
+        raise FFIKeyError(self._undeclared(name))
 
-    def __getattr__(self, name: str) -> Function:
+    def __getattr__(self, name: str) -> Any:
+        if name in Library.__slots__:
+            raise FFIAttributeError(f"{self!r} was not opened by dlopen")
         raise FFIAttributeError(self._undeclared(name))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -207,6 +339,8 @@ class Library(Handle):
         raise FFIAttributeError(f"{self!r} is read-only, {name!r} cannot be deleted")
 
     def _undeclared(self, name: object) -> str:
+        if name in self._variables:
+            return f"{name!r} is a variable of {self!r}; variable({name!r}) is a pointer to it"
         return (
             f"{self!r} has no declared function {name!r}; declare it with "
             f"function('int {name}(double x)') or the like"
@@ -297,7 +431,14 @@ def _fill(library: Library, mode: int, release_gil: bool) -> Library:
         raise FFITypeError(
             f"argument 'release_gil': expected bool, got {type(release_gil).__name__}"
         )
-    values = {"_functions": {}, "_mode": mode, "release_gil": release_gil, "types": Types()}
+    values = {
+        "_constants": {},
+        "_functions": {},
+        "_mode": mode,
+        "_variables": {},
+        "release_gil": release_gil,
+        "types": Types(),
+    }
     for name, value in values.items():
         object.__setattr__(library, name, value)
     return library
@@ -374,7 +515,7 @@ def _restore(
     name: str,
     prototype: Prototype,
     release_gil: bool,
-    errcheck: Callable[[Any, Function, tuple[Any, ...]], Any] | None,
+    errcheck: ErrCheck | None,
 ) -> Function:
     library = _reopened.get((path, mode, library_releases_gil))
     try:

@@ -249,4 +249,4 @@ def test_arrays_whose_values_are_too_large():
 @pytest.mark.parametrize("dtype", ["O", "f8", "V8", "M8[s]"])
 def test_forged_pickles_of_arrays(dtype):
     with refused(ValueError, match=r"is no array of 1 int64"):
-        ffi._layouts._array(t.int64, 1, np.dtype(dtype))
+        ffi._specs._array(t.int64, 1, np.dtype(dtype))

@@ -225,7 +225,7 @@ def test_types(library):
         ("int", "int", ValueError, "got 'int'"),
         ("union int", "int", ValueError, "got 'union int'"),
         ("a b", "int", ValueError, "got 'a b'"),
-        ("enum b", "int", ValueError, "got 'enum b'"),
+        ("enum int", "int", ValueError, "got 'enum int'"),
         ("", "int", ValueError, "got ''"),
         ("é", "int", ValueError, "got 'é'"),
         ("a\n", "int", ValueError, "got"),

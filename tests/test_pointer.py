@@ -13,7 +13,8 @@ import pytest
 from checks import refused, run_python
 
 import ffi
-from ffi._layouts import as_type, opaque, pointer_to
+from ffi._layouts import opaque, pointer_to
+from ffi._specs import as_type
 
 t = ffi.types
 POINT = ffi.struct({"x": "double", "y": "double"}, name="point")

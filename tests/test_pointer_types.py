@@ -12,7 +12,8 @@ import pytest
 from checks import refused, run_python
 
 import ffi
-from ffi._layouts import as_type, opaque, pointer_to
+from ffi._layouts import opaque, pointer_to
+from ffi._specs import as_type
 
 t = ffi.types
 POINT = ffi.struct([("x", "double"), ("y", "double")], name="point")
@@ -153,7 +154,11 @@ def test_opaque_types_have_no_values(use):
         ("void *", "void *"),
         ("const void**", "const void **"),
         ("uint8_t *", "uint8_t *"),
-        ("long unsigned int *", None),
+        ("long unsigned int *", "unsigned long *"),
+        ("FILE *", "FILE *"),
+        ("struct foo *", "struct foo *"),
+        ("int (*)[3]", "int (*)[3]"),
+        ("int (*)(const int *)", "int (*)(const int *)"),
         ("double *const", "double *"),
         ("const double", "double"),
         ("pointer *", "void **"),
@@ -162,10 +167,6 @@ def test_opaque_types_have_no_values(use):
     ],
 )
 def test_spelling(text, name):
-    if name is None:
-        with refused(TypeError, match="neither a C type"):
-            as_type(text)
-        return
     c_type = as_type(text)
     assert c_type.name == name
     assert as_type(c_type.name) == c_type
@@ -177,8 +178,8 @@ def test_spelling(text, name):
 @pytest.mark.parametrize(
     "text",
     [
-        *("FILE *", "struct foo *", "*", "* int", "const", "const *", "int * * x", "int *[3]"),
-        *("int * const const x", "int x *", "**", "int (*)[3]", "f8 *", "no_such *", "int * int"),
+        *("*", "* int", "const", "const *", "int * * x", "int * const const x", "int x *", "**"),
+        *("f8 *", "no_such *", "int * int", "FILE", "struct foo", "int[0]", "int[]", "(int)"),
         "int" + 100 * "*",
         "int" + 10**6 * "*",
         "int" + 10**6 * " const",
@@ -189,7 +190,7 @@ def test_what_is_no_spelling(text):
     if text.endswith(" const"):
         assert as_type(text) == t.int
         return
-    with refused(TypeError, match=r"^sizeof\(\): .* is neither a C type nor a NumPy dtype"):
+    with refused((TypeError, ValueError, NotImplementedError), match=r"^sizeof\(\): "):
         ffi.sizeof(text)
 
 

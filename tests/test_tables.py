@@ -174,9 +174,7 @@ def test_measure_aggregates():
 
 
 @pytest.mark.parametrize("measure", [ffi.sizeof, ffi.alignof])
-@pytest.mark.parametrize(
-    "c_type", ["", " ", "nope", "int int", "f8\0", "\ud800", "nope **", "9" * 99]
-)
+@pytest.mark.parametrize("c_type", ["", " ", "nope", "int int", "f8\0", "\ud800", "9" * 99])
 def test_measure_unknown_names(measure, c_type):
     with refused(TypeError, match=r"of\(\): '.*neither a C type nor a NumPy dtype"):
         measure(c_type)

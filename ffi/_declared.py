@@ -1,0 +1,110 @@
+"""What a library has declared: its types, and whether declarations agree.
+
+Nothing here asks a library for a symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from ffi._function import Function, declaration_of
+from ffi._layouts import agree, function_type, item_of, kind_of, pointer_to
+from ffi._specs import as_type
+from ffi._types import Type
+from ffi.cdecl import Declarations, Prototype, check_name, with_out
+from ffi.errors import Error, FFITypeError, FFIValueError, located
+
+ErrCheck = Callable[[Any, Function, tuple[Any, ...]], Any]
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Types(MutableMapping[str, Type]):
+    """The types that a library's prototypes may use, by their names in C.
+
+    Besides C's own: names such as ``"point"``, and tags such as ``"struct point"``.
+    """
+
+    def __init__(self) -> None:
+        self._types: dict[str, Type] = {}
+
+    def __getitem__(self, name: str) -> Type:
+        return self._types[name]
+
+    def __setitem__(self, name: str, type: Any) -> None:
+        try:
+            check_name(name)
+            self._types[name] = as_type(type)
+        except Error as exc:
+            raise located(exc, f"types[{name!r}]") from None
+
+    def __delitem__(self, name: str) -> None:
+        del self._types[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def __repr__(self) -> str:
+        return f"<types: {', '.join(self)}>"
+
+
+def check_known(
+    found: Declarations,
+    functions: Mapping[str, Function],
+    variables: Mapping[str, Type],
+    constants: Mapping[str, int | float],
+) -> None:
+    """Raise for symbols that were declared in another way."""
+    for name, prototype in found.functions.items():
+        known = functions.get(name)
+        if known is not None:
+            before = declaration_of(known)
+            if not agree(function_type(before), function_type(prototype)):
+                raise FFIValueError(
+                    f"function {name!r} is {prototype.text!r} here, and {before.text!r} before"
+                )
+    for name, type in found.variables.items():
+        given = pointer_type(type, name in found.const)
+        if not agree(variables.get(name, given), given):
+            raise FFIValueError(
+                f"variable {name!r} is found by {given.name!r} here, and by "
+                f"{variables[name].name!r} before"
+            )
+    for name in found.constants:
+        if name in functions or name in variables:
+            raise FFIValueError(f"constant {name!r} is declared as something else before")
+    for name in (*found.functions, *found.variables):
+        others = variables if name in found.functions else functions
+        if name in others or name in constants:
+            raise FFIValueError(f"{name!r} is declared as something else before")
+
+
+def pointer_type(variable: Type, const: bool) -> Type:
+    """Return the type of the pointer that `Library.variable` gives for a variable."""
+    if kind_of(variable) == "array":
+        variable, _ = item_of(variable)
+    return pointer_to(variable, const)
+
+
+def with_options(
+    found: Declarations, out: Mapping[str, Sequence[str]], errcheck: Mapping[str, ErrCheck]
+) -> dict[str, Prototype]:
+    """Return the prototypes with their out parameters; every name must be a declared function's."""
+    prototypes = dict(found.functions)
+    for what, given in (("out", out), ("errcheck", errcheck)):
+        if not isinstance(given, Mapping):
+            raise FFITypeError(
+                f"argument {what!r}: expected a mapping of functions' names, "
+                f"got {type(given).__name__}"
+            )
+        for name in given:
+            if name not in prototypes:
+                raise FFIValueError(f"argument {what!r}: {name!r} is no function declared here")
+    for name, names in out.items():
+        prototypes[name] = with_out(prototypes[name], names)
+    return prototypes
