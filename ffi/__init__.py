@@ -34,9 +34,12 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _cif        CIF: what a function takes and returns
 #   _core       call
 #   _closure    C calls Python
+#   _shapes     the lengths that array parameters tell and want
 #   _signature  what a typed call does with each argument
+#   _variadic   the types of a variadic function's other arguments
 #   _general    typed calls with any arguments
-#   _function   Function, and the quick way of a call
+#   _quick      the quick way of a typed call
+#   _function   Function, and what a call of it does
 #   _foreign    function pointers of ctypes, cffi and Cython modules
 #   _declared   what a library has declared
 #   library     Library: shared objects with their functions

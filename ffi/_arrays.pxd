@@ -15,7 +15,12 @@ cdef Accepted accepted_arrays(Type pointer)
 
 # Hold what stands for a `pointer`, which may run Python code; `borrowed.data` is what it points at
 # if nothing is held. What is an array is known, but not where it is, until `examine_pointee`.
-cdef int borrow_pointee(Type pointer, object value, Borrowed *borrowed) except -1
+# Text holds no NUL unless it is `counted`.
+cdef int borrow_pointee(
+    Type pointer, object value, Borrowed *borrowed, bint counted
+) except -1
+# Hold a copy of a number for a `pointer` to one.
+cdef int borrow_scalar(Type pointer, object value, Borrowed *borrowed) except -1
 cdef int examine_pointee(Type pointer, Borrowed *borrowed) except -1
 
 # Write the address of what stands for a `pointer`, and keep what it points at; `settle` the

@@ -6,7 +6,7 @@ stand for addresses come above.
 
 import numpy as np
 
-from ffi.errors import FFITypeError, FFIValueError
+from ffi.errors import Error, FFITypeError, FFIValueError, located
 
 cimport numpy as cnp
 from cpython.buffer cimport PyObject_CheckBuffer
@@ -18,10 +18,11 @@ from libc.string cimport memchr, memcpy
 
 from ffi cimport _types
 from ffi._buffers cimport (
-    ADOPTED, ARRAY, BYTEARRAY, NOTHING, VIEW, Array, Descr, PyArray_CHKFLAGS, PyArray_DESCR,
-    PyArray_TYPE, borrow, check_alignment, examine, give_back, hold, is_integer, is_number,
-    to_address,
+    ADOPTED, ARRAY, BYTEARRAY, NOTHING, VIEW, Array, Descr, PyArray_BYTES, PyArray_CHKFLAGS,
+    PyArray_DESCR, PyArray_TYPE, borrow, check_alignment, examine, give_back, hold, is_integer,
+    is_number, to_address,
 )
+from ffi._marshal cimport store
 from ffi._types cimport defined, describe, shorten, type_name
 
 cnp.import_array()
@@ -84,19 +85,24 @@ cdef inline bint takes_bytes(Type target) noexcept:
     return target.code == _types.CHAR or target.code == _types.UINT8
 
 
-cdef int borrow_pointee(Type pointer, object value, Borrowed *borrowed) except -1:
+cdef int borrow_pointee(
+    Type pointer, object value, Borrowed *borrowed, bint counted
+) except -1:
     cdef Type target = pointer.target
     borrowed.holding = NOTHING
     borrowed.data = NULL
+    borrowed.nbytes = -1
     if value is None:
         return 0
     if cnp.PyArray_Check(value):
         return borrow(value, borrowed, not pointer.const)
     if pointer.const and isinstance(value, (bytes, str)) and target.code == _types.CHAR:
-        return take_string(value, borrowed)
+        return take_string(value, borrowed, counted)
     if target.code == _types.VOID and is_integer(value) and not isinstance(value, bool):
         borrowed.data = <char *>to_address(value)
         return 0
+    if takes_strings(pointer) and isinstance(value, (list, tuple)):
+        return adopt(pointer, pack_strings(tuple(value)), borrowed)
     if is_number(value):
         refuse(pointer, value)
     if PyObject_CheckBuffer(value):
@@ -104,7 +110,7 @@ cdef int borrow_pointee(Type pointer, object value, Borrowed *borrowed) except -
     return adopt(pointer, as_array(pointer, value), borrowed)
 
 
-cdef int take_string(object value, Borrowed *borrowed) except -1:
+cdef int take_string(object value, Borrowed *borrowed, bint counted) except -1:
     cdef Py_ssize_t size
     if isinstance(value, bytes):
         borrowed.data = PyBytes_AS_STRING(value)
@@ -116,9 +122,55 @@ cdef int take_string(object value, Borrowed *borrowed) except -1:
             raise FFIValueError(
                 f"expected text for const char *, got {shorten(value)}: {exc}"
             ) from None
-    if memchr(borrowed.data, 0, size) is not NULL:
+    borrowed.nbytes = size
+    if not counted and memchr(borrowed.data, 0, size) is not NULL:
         raise FFIValueError(f"expected a string without NUL, got {shorten(value)}")
     return 0
+
+
+cdef inline bint takes_strings(Type pointer) noexcept:
+    return (
+        pointer.const and pointer.target.code == _types.POINTER and pointer.target.const
+        and pointer.target.target.code == _types.CHAR
+    )
+
+
+cdef object pack_strings(tuple strings):
+    """Return addresses of strings, for a ``const char *const *``, with the strings behind them."""
+    cdef Borrowed borrowed
+    cdef Py_ssize_t i, count = len(strings)
+    cdef Py_ssize_t at = (count + 1) * sizeof(void *)
+    cdef list texts = []
+    for i, string in enumerate(strings):
+        if string is None:
+            texts.append(None)
+            continue
+        if not isinstance(string, (bytes, str)):
+            raise FFITypeError(f"item {i}: expected bytes, str or None, got {describe(string)}")
+        try:
+            take_string(string, &borrowed, False)
+        except Error as exc:
+            raise located(exc, f"item {i}") from None
+        texts.append(borrowed.data[:borrowed.nbytes])
+        at += borrowed.nbytes + 1
+    # One NULL more than there are strings, as some functions want to see the end.
+    block = np.zeros(at, np.uint8)
+    cdef char *data = PyArray_BYTES(<Array *>block)
+    at = (count + 1) * sizeof(void *)
+    addresses = block[:count * sizeof(void *)].view(np.uintp)
+    for i, text in enumerate(texts):
+        if text is not None:
+            addresses[i] = <uintptr_t>(data + at)
+            memcpy(data + at, PyBytes_AS_STRING(text), len(text))
+            at += len(text) + 1
+    return addresses
+
+
+cdef int borrow_scalar(Type pointer, object value, Borrowed *borrowed) except -1:
+    """Hold the address of a value of our own, as Fortran's functions want one for a number."""
+    cdef object array = np.empty(1, pointer.target._dtype)
+    store(pointer.target, PyArray_BYTES(<Array *>array), value, None)
+    return adopt(pointer, array, borrowed)
 
 
 cdef int borrow_buffer(Type pointer, object value, Borrowed *borrowed) except -1:
@@ -246,6 +298,8 @@ cdef str wanted(Type pointer):
         what = "a buffer of bytes"
         if target.code == _types.CHAR and pointer.const:
             what += ", str"
+    elif takes_strings(pointer):
+        what = "a sequence of bytes or str"
     elif target.code == _types.POINTER:
         what = "an array of np.uintp"
     elif target.fields is not None:
@@ -268,7 +322,7 @@ cdef int refuse(Type pointer, object value) except -1:
 
 cdef int store_pointee(Type pointer, char *data, object value, Keepers keepers) except -1:
     cdef Borrowed borrowed
-    borrow_pointee(pointer, value, &borrowed)
+    borrow_pointee(pointer, value, &borrowed, False)
     try:
         examine_pointee(pointer, &borrowed)
         memcpy(data, &borrowed.data, sizeof(void *))

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -19,6 +19,7 @@ class Function(CodePointer):
         pointer: object,
         *signature: _AnyType,
         release_gil: bool | None = True,
+        out: Sequence[str] = (),
         errcheck: _ErrCheck | None = None,
     ) -> Function: ...
     @property

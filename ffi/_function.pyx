@@ -5,48 +5,35 @@ ordinary goes the general way.
 """
 
 from ffi import cdecl
+from ffi._prototype import with_out
 from ffi.errors import Error, FFITypeError, FFIValueError, located
 
 cimport cython
 cimport numpy as cnp
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from cpython.float cimport PyFloat_FromDouble
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.math cimport isinf
-from libc.stdint cimport (
-    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t,
-)
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, strlen
+from libc.stdint cimport int64_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
 
 from ffi cimport _marshal, _types
-from ffi._buffers cimport (
-    Array, CodePointer, PyArray_BYTES, PyArray_CHKFLAGS, PyArray_ISNOTSWAPPED, PyArray_TYPE,
-    held_address,
-)
+from ffi._buffers cimport AddressHolder, CodePointer, held_address
 from ffi._direct cimport INVOKE_FRAME
 from ffi._dl cimport Handle, SharedObject
 from ffi._frames cimport Thread, current_thread, swap_in, swap_out
 from ffi._general cimport call_generally
 from ffi._pointers cimport Pointer
+from ffi._quick cimport Held, let_go_of, put_record, put_rest, put_word, take_result
 from ffi._records cimport Record, make_record
+from ffi._shapes cimport MAX_VARIABLES, UNKNOWN
 from ffi._signature cimport (
-    MAX_FRAME, Move, Plan, Signature, Step, order_arguments, python_signature, to_signature,
+    MAX_FRAME, Plan, Signature, Step, order_arguments, python_signature, to_signature,
 )
 from ffi._specs cimport to_type
-from ffi._types cimport describe
-from ffi._values cimport Memory, load_object, set_typed_destructor
+from ffi._types cimport Type, describe
+from ffi._values cimport PointerMaker, is_code_for, set_function_makers
+from ffi._variadic cimport with_added
 
 cnp.import_array()
-
-cdef extern from "_compact.h":
-    bint exact_int64(PyObject *value, int64_t *result)
-    bint exact_double(PyObject *value, double *result)
-
-cdef extern from "_direct_plan.h":
-    void direct_place(const Move *move, const Move *end, char *frame, const char *value) nogil
-    void direct_take(const Plan *plan, const char *frame, char *rvalue) nogil
 
 cdef extern from "Python.h":
     ctypedef struct PyThreadState:
@@ -56,11 +43,7 @@ cdef extern from "Python.h":
     void PyEval_RestoreThread(PyThreadState *state)
     Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
     object PyVectorcall_Call(object function, object args, object kwargs)
-    bint PyArray_CheckExact "PyArray_CheckExact"(PyObject *value)
-    object PyLong_FromLong(long value)
-    object PyLong_FromLongLong(long long value)
-    object PyLong_FromUnsignedLongLong(unsigned long long value)
-    bint PyType_IS "Py_IS_TYPE"(PyObject *value, PyTypeObject *type)
+    PyObject *PyTuple_GET_ITEM(object items, Py_ssize_t index)
     unsigned long Py_TPFLAGS_HAVE_VECTORCALL
     void PyType_Modified(PyTypeObject *type)
 
@@ -68,10 +51,6 @@ cdef extern from "Python.h":
         Py_ssize_t tp_vectorcall_offset
         void *tp_call
         unsigned long tp_flags
-
-cdef enum:
-    # Arguments by address; calls with more go the general way.
-    MAX_HELD = 16
 
 # Of functions that come from no library of ours.
 cdef SharedObject OPEN = SharedObject.__new__(SharedObject)
@@ -93,6 +72,9 @@ cdef class Function(CodePointer):
     release_gil : bool, optional
         Whether other Python threads run during a call. Give False for functions that are short and
         do not block.
+    out : sequence of str, optional
+        Names of parameters that the function only writes to: they are made by the call, and
+        returned.
     errcheck : callable, optional
         Called after the function as ``errcheck(result, function, args)``; what it returns is
         the call's result. See `check_errno`.
@@ -142,12 +124,14 @@ cdef class Function(CodePointer):
     ffi.errors.FFITypeError: hypot(): argument 'x': expected a real number for double, got str '3'
     """
 
-    def __cinit__(self, pointer=None, *signature, release_gil=True, errcheck=None):
+    def __cinit__(self, pointer=None, *signature, release_gil=True, out=(), errcheck=None):
         if type(pointer) is Source:
             prepare(self, pointer, release_gil, errcheck)
             return
         try:
             source = source_of(pointer, signature)
+            if out:
+                source.prototype = with_out(source.prototype, out)
             prepare(self, source, release_gil, errcheck)
         except Error as exc:
             raise located(exc, "Function()") from None
@@ -330,6 +314,8 @@ cdef object call_function(
     cdef const Step *step = (<Signature>signature).steps
     cdef const Step *end = step + (<Signature>signature).count
     cdef bint is_placed
+    cdef int64_t lengths[MAX_VARIABLES]
+    cdef Py_ssize_t i
     cdef char frame[MAX_FRAME]
     cdef char *result
     cdef Held held
@@ -350,9 +336,11 @@ cdef object call_function(
             result = frame + (<Signature>signature).result_offset
         memcpy(frame + plan.result_address, &result, sizeof(result))
     held.count = 0
+    for i in range((<Signature>signature).variable_count):
+        lengths[i] = UNKNOWN
     while step < end:
         if step.code < _types.STRUCT:
-            is_placed = put_word(step, args[0], frame + step.at, &held)
+            is_placed = put_word(step, args[0], frame + step.at, &held, lengths)
         else:
             is_placed = put_record(step, plan, args[0], frame)
         if not is_placed:
@@ -362,11 +350,12 @@ cdef object call_function(
             )
         step += 1
         args += 1
-    if (<Signature>signature).fixed_count:
-        end += (<Signature>signature).fixed_count
-        while step < end:
-            memcpy(frame + step.at, &step.fixed, sizeof(uint64_t))
-            step += 1
+    if (
+        (<Signature>signature).rest_count
+        and not put_rest(step, (<Signature>signature).rest_count, frame, lengths)
+    ):
+        let_go_of(&held)
+        return call_and_check(<Function>callable, args - (<Signature>signature).count)
     # Those who call may let go of it meanwhile.
     function = <Function>callable
     thread = current_thread()
@@ -390,30 +379,75 @@ cdef object call_function(
 cdef object call_with_names(
     Function self, PyObject **args, Py_ssize_t count, PyObject *keywords
 ):
-    cdef Py_ssize_t total = self.signature.count
-    cdef PyObject **ordered = <PyObject **>malloc((total + 1) * sizeof(PyObject *))
+    # What is added may let go of the function while its type is looked for.
+    cdef Function function = self
+    cdef Signature signature = function.signature
+    cdef Py_ssize_t i, expected = signature.count
+    cdef PyObject **ordered
+    cdef tuple added = ()
+    if signature.variadic and count > expected:
+        added = tuple([<object>args[i] for i in range(expected, count)])
+        signature, added = with_added(signature, added)
+    ordered = <PyObject **>malloc((signature.total + 1) * sizeof(PyObject *))
     if ordered is NULL:
         raise MemoryError
     try:
-        order_arguments(self.signature, args, count, keywords, ordered)
-        return call_function(<PyObject *>self, ordered, total, NULL)
+        order_arguments(
+            self.signature, args, min(count, expected) if added else count, args + count,
+            keywords, ordered,
+        )
+        if added:
+            make_room(self.signature, ordered, added)
+            return call_open(self, signature, ordered)
+        for i in range(expected, signature.total):
+            if ordered[i] is not NULL:
+                return call_open(self, signature, ordered)
+        return call_function(<PyObject *>self, ordered, expected, NULL)
     finally:
         free(ordered)
 
 
+cdef int make_room(Signature signature, PyObject **ordered, tuple added) noexcept:
+    # What is added stands behind what is given by position, before what is given by name only.
+    cdef Py_ssize_t i, more = len(added)
+    for i in range(signature.total - 1, signature.count - 1, -1):
+        ordered[i + more] = ordered[i]
+    for i in range(more):
+        ordered[signature.count + i] = PyTuple_GET_ITEM(added, i)
+    return 0
+
+
 cdef object call_and_check(Function self, PyObject **args):
-    if self.shared.closed:
-        raise FFIValueError(f"{self.__name__}(): {self.library.name!r} is closed")
-    return call_open_or_closed(self, args)
-
-
-cdef object call_open_or_closed(Function self, PyObject **args):
+    """Call with all that is given by position."""
+    cdef Signature signature = self.signature
+    cdef PyObject **ordered
     cdef Py_ssize_t i
-    # The call owns its function and arguments, whatever the caller lets go of meanwhile.
+    if signature.total == signature.count:
+        return call_open(self, signature, args)
+    ordered = <PyObject **>calloc(signature.total, sizeof(PyObject *))
+    if ordered is NULL:
+        raise MemoryError
+    try:
+        for i in range(signature.count):
+            ordered[i] = args[i]
+        return call_open(self, signature, ordered)
+    finally:
+        free(ordered)
+
+
+cdef object call_open(Function self, Signature signature, PyObject **args):
+    if self.shared.closed:
+        name = "its library" if self.library is None else repr(self.library.name)
+        raise FFIValueError(f"{self.__name__}(): {name} is closed")
+    return call_open_or_closed(self, signature, args)
+
+
+cdef object call_open_or_closed(Function self, Signature signature, PyObject **args):
+    # The call owns its function, whatever the caller lets go of meanwhile.
     cdef Function function = self
-    cdef tuple owned = tuple([<object>args[i] for i in range(self.signature.count)])
-    result = call_generally(self.signature, self.code, self.release_gil, args, self.shared)
-    return result if self.errcheck is None else self.errcheck(result, function, owned)
+    return call_generally(
+        signature, self.code, self.release_gil, args, self.shared, function, self.errcheck
+    )
 
 
 cdef int call_destructor(CodePointer function, object pointer) except -1:
@@ -423,205 +457,28 @@ cdef int call_destructor(CodePointer function, object pointer) except -1:
     cdef int saved_errno = thread.saved_errno
     cdef PyObject *argument = <PyObject *>pointer
     try:
-        call_open_or_closed(<Function>function, &argument)
+        call_open_or_closed(<Function>function, (<Function>function).signature, &argument)
     finally:
         thread.saved_errno = saved_errno
     return 0
 
 
-set_typed_destructor(call_destructor)
+cdef object function_at(Type pointer, uintptr_t address, object owner):
+    """The function that a pointer in memory, or a result, points at."""
+    cdef Source source = Source()
+    if isinstance(owner, Function) and is_code_for(pointer, owner):
+        return owner
+    source.code = <void *>address
+    source.prototype = pointer.target.prototype
+    source.keeper = owner
+    if isinstance(owner, AddressHolder):
+        owner = (<AddressHolder>owner).owner
+    if isinstance(owner, SharedObject):
+        source.shared = owner
+    return Function(source)
 
 
-# What the call owns, as whoever called may let go of it, or release it, meanwhile.
-cdef struct Held:
-    int count
-    PyObject *objects[MAX_HELD]
-
-
-cdef inline bint hold_object(Held *held, PyObject *value) noexcept:
-    if held.count == MAX_HELD:
-        return False
-    Py_INCREF(<object>value)
-    held.objects[held.count] = value
-    held.count += 1
-    return True
-
-
-cdef inline void let_go_of(Held *held) noexcept:
-    while held.count:
-        held.count -= 1
-        Py_DECREF(<object>held.objects[held.count])
-
-
-cdef inline bint put_record(
-    const Step *step, const Plan *plan, PyObject *value, char *frame
-) noexcept:
-    cdef const char *data
-    cdef uint32_t at
-    if (
-        not PyType_IS(value, <PyTypeObject *>Record)
-        or <PyObject *>(<Record>value).type.identity is not step.identity
-    ):
-        return False
-    data = (<Record>value).data
-    if step.second:
-        memcpy(frame + step.at, data, 8)
-        memcpy(frame + step.second, data + 8, 8)
-    elif step.row_end:
-        # A word at a time, as it is loaded again at once.
-        at = step.at
-        while at < step.row_end:
-            memcpy(frame + at, data, 8)
-            data += 8
-            at += 8
-    else:
-        direct_place(&plan.moves[step.first], &plan.moves[step.end], frame, data)
-    return True
-
-
-cdef inline bint put_word(
-    const Step *step, PyObject *value, char *to, Held *held
-) noexcept:
-    """Convert an exact int, float, array, bytes or None; return whether it was one that fits."""
-    cdef int code = step.code
-    cdef int64_t number
-    cdef double real
-    cdef float narrow
-    cdef uint32_t bits
-    cdef uint64_t word
-    if code == _types.DOUBLE:
-        if not exact_double(value, &real):
-            return False
-        memcpy(to, &real, sizeof(real))
-        return True
-    if code == _types.POINTER:
-        return put_address(step, value, to, held)
-    if code == _types.FLOAT:
-        if not exact_double(value, &real):
-            return False
-        narrow = <float>real
-        if isinf(narrow) and not isinf(real):
-            return False
-        memcpy(&bits, &narrow, sizeof(bits))
-        word = bits
-        memcpy(to, &word, sizeof(word))
-        return True
-    if code > _types.UINT64 or not exact_int64(value, &number) or not fits(number, code):
-        return False
-    memcpy(to, &number, sizeof(number))
-    return True
-
-
-cdef inline bint fits(int64_t number, int code) noexcept:
-    if code == _types.INT32:
-        return number == <int32_t>number
-    if code == _types.INT64:
-        return True
-    if code == _types.UINT64:
-        return number >= 0
-    if code == _types.UINT32:
-        return number == <uint32_t>number
-    if code == _types.INT16:
-        return number == <int16_t>number
-    if code == _types.UINT16:
-        return number == <uint16_t>number
-    if code == _types.INT8:
-        return number == <int8_t>number
-    if code == _types.UINT8:
-        return number == <uint8_t>number
-    return False
-
-
-cdef inline bint put_address(
-    const Step *step, PyObject *value, char *to, Held *held
-) noexcept:
-    cdef char *data
-    cdef PyObject *keeper = value
-    if PyArray_CheckExact(value):
-        if (
-            (
-                PyArray_TYPE(<Array *>value) != step.accepted.type_number
-                and PyArray_TYPE(<Array *>value) != step.accepted.other_number
-            )
-            or not PyArray_CHKFLAGS(<Array *>value, step.accepted.flags)
-            or not PyArray_ISNOTSWAPPED(<Array *>value)
-        ):
-            return False
-        data = PyArray_BYTES(<Array *>value)
-    elif value is <PyObject *>None:
-        data = NULL
-    elif PyBytes_CheckExact(<object>value) and step.takes_text:
-        data = PyBytes_AS_STRING(<object>value)
-        if strlen(data) != <size_t>PyBytes_GET_SIZE(<object>value):
-            return False
-    elif PyType_IS(value, <PyTypeObject *>Pointer) and is_pointer_for(step, value):
-        data = <char *>(<Pointer>value).value
-        # While this is held the pointer cannot be released.
-        keeper = <PyObject *>(<Pointer>value).owner
-    elif (
-        PyType_IS(value, <PyTypeObject *>Record)
-        and (<PyObject *>(<Record>value).type.identity is step.target or step.takes_any)
-        and (step.is_const or not (<Record>value).readonly)
-        and not is_ended(<PyObject *>(<Record>value).owner)
-    ):
-        data = (<Record>value).data
-    else:
-        return False
-    memcpy(to, &data, sizeof(data))
-    return hold_object(held, keeper)
-
-
-cdef inline bint is_pointer_for(const Step *step, PyObject *value) noexcept:
-    return (
-        (<Pointer>value).value != 0
-        and (step.is_const or not (<Pointer>value).readonly)
-        and (
-            <PyObject *>(<Pointer>value).type.target.identity is step.target
-            or step.takes_any
-        )
-        and not is_ended(<PyObject *>(<Pointer>value).owner)
-    )
-
-
-cdef inline bint is_ended(PyObject *owner) noexcept:
-    return PyType_IS(owner, <PyTypeObject *>Memory) and (<Memory>owner).value == 0
-
-
-cdef inline object take_result(
-    PyObject *signature, const Plan *plan, char *frame, PyObject *shared
-):
-    cdef int code = (<Signature>signature).result_code
-    cdef uint64_t word
-    cdef double real
-    cdef char *result
-    cdef Record record
-    if code == _types.VOID:
-        return None
-    result = frame + (<Signature>signature).result_at
-    if code == _types.DOUBLE:
-        memcpy(&real, result, sizeof(real))
-        return PyFloat_FromDouble(real)
-    if code <= _types.FLOAT:
-        memcpy(&word, result, sizeof(word))
-        if code == _types.INT32:
-            return PyLong_FromLong(<int32_t>word)
-        if code == _types.INT64:
-            return PyLong_FromLongLong(<int64_t>word)
-        if code == _types.UINT64:
-            return PyLong_FromUnsignedLongLong(word)
-        if code == _types.UINT32:
-            return PyLong_FromLongLong(<uint32_t>word)
-        if code == _types.POINTER and word == 0:
-            return None
-        return load_object((<Signature>signature).rtype, result, <object>shared)
-    result = frame + (<Signature>signature).result_offset
-    if (<Signature>signature).makes_record:
-        record = make_record((<Signature>signature).rtype)
-        direct_take(plan, frame, record.data)
-        return record
-    if plan.result_address == 0:
-        direct_take(plan, frame, result)
-    return load_object((<Signature>signature).rtype, result, <object>shared)
+set_function_makers(call_destructor, <PointerMaker>function_at)
 
 
 # --- calls come in without a tuple of arguments

@@ -1,117 +1,387 @@
-"""The general way of a typed call: any arguments, by any path, in storage of their own."""
+"""The general way of a typed call: any arguments, by any path, in storage of their own.
 
-from ffi.errors import Error, located
+Whatever may run Python code comes first: conversion, and making what the function writes to. Then
+lengths and addresses are read, and nothing moves any more.
+"""
+
+from ffi.errors import Error, FFITypeError, FFIValueError, located
 
 cimport numpy as cnp
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from ffi cimport _marshal, _types
-from ffi._arrays cimport borrow_pointee, examine_pointee
+from ffi._arrays cimport borrow_pointee, borrow_scalar, examine_pointee
 from ffi._buffers cimport (
-    NOTHING, AddressHolder, Borrowed, CodePointer, Keepers, give_back, hold, root_of, settle,
+    ADOPTED, NOTHING, AddressHolder, Borrowed, CodePointer, Keepers, give_back, hold, is_integer,
+    is_number, root_of, settle,
 )
 from ffi._cif cimport CIF, result_at
 from ffi._core cimport invoke
 from ffi._frames cimport Thread, current_thread, swap_in, swap_out
-from ffi._signature cimport Signature, argument_name
-from ffi._types cimport Type
-from ffi._values cimport address_as, load_object, new_keepers, store_object
+from ffi._shapes cimport MAX_VARIABLES, UNKNOWN, length_of, lengths_of
+from ffi._signature cimport Signature, Step, argument_name
+from ffi._types cimport Type, defined, shorten
+from ffi._values cimport address_as, code_for, load_object, new_keepers, store_object
 
 cnp.import_array()
 
 cdef extern from "alloca.h":
     void *alloca(size_t size) nogil
 
+cdef extern from *:
+    bint __builtin_mul_overflow(int64_t a, int64_t b, int64_t *product) noexcept
+
+cdef extern from "numpy/arrayobject.h":
+    object PyArray_Zeros(int ndim, cnp.npy_intp *lengths, cnp.dtype dtype, int is_fortran)
+
 cdef enum:
     # Arguments and results of more bytes are not made on the C stack.
     MAX_STORAGE = 4096
+    MAX_AXES = 64
+
+
+# What is known while a call is prepared.
+cdef struct Call:
+    PyObject **args                     # NULL for what is left out
+    Borrowed *held
+    void **pointers                     # to the storage of each of C's arguments
+    char *outs                          # storage for what the function writes to
+    Py_ssize_t index                    # of the argument that is looked at
+    int64_t lengths[MAX_VARIABLES]
+    Py_ssize_t givers[MAX_VARIABLES]    # the arguments that told them
 
 
 cdef object call_generally(
-    Signature self, void *code, bint release_gil, PyObject **args, object owner
+    Signature self, void *code, bint release_gil, PyObject **args, object owner, object function,
+    object errcheck
 ):
     cdef CIF cif = self.cif
     cdef size_t result_size = (max(cif.rtype.size, 16) + 15) // 16 * 16
-    cdef size_t size = result_size + cif.packed_size
+    cdef size_t size = result_size + cif.packed_size + 16 + self.out_size
     cdef char *storage
     cdef char *local = NULL
-    cdef Borrowed *held
-    cdef Py_ssize_t i, index = 0, held_count = 0
+    cdef Call call
+    cdef Py_ssize_t i, held_count = 0
     cdef bint converting = True
-    cdef void **pointers
     cdef Keepers keepers = new_keepers()
     cdef Type fixed
+    # The call owns its arguments, whatever the caller lets go of meanwhile.
+    cdef tuple owned = tuple(
+        [<object>args[i] for i in range(self.total) if args[i] is not NULL]
+    )
     if size <= MAX_STORAGE:
         storage = <char *>alloca(size)
     else:
         storage = local = <char *>malloc(size)
         if storage is NULL:
             raise MemoryError
-    held = <Borrowed *>calloc(self.count + 1, sizeof(Borrowed))
-    if held is NULL:
+    call.index = 0
+    call.args = args
+    call.held = <Borrowed *>calloc(self.total + 1, sizeof(Borrowed))
+    if call.held is NULL:
         free(local)
         raise MemoryError
     memset(storage, 0, size)
-    pointers = <void **>(storage + result_size)
+    call.pointers = <void **>(storage + result_size)
+    call.outs = storage + result_size + (cif.packed_size + 15) // 16 * 16
     try:
         for i in range(<Py_ssize_t>cif.nargs):
-            pointers[i] = <char *>pointers + cif.offsets[i]
-        for i in range(self.count, self.count + self.fixed_count):
+            call.pointers[i] = <char *>call.pointers + cif.offsets[i]
+        for i in range(self.total, self.count + self.rest_count):
             fixed = self.cif.arguments[self.steps[i].argument]
             _marshal.store(
-                fixed, <char *>pointers[self.steps[i].argument],
+                fixed, <char *>call.pointers[self.steps[i].argument],
                 <int64_t>self.steps[i].fixed, None,
             )
-        for i in range(self.count):
-            index = i
+        for i in range(self.total):
+            call.index = i
             held_count = i + 1
-            convert(
-                self.atypes[i], <object>args[i], <char *>pointers[self.steps[i].argument],
-                &held[i], keepers,
-            )
+            call.held[i].nbytes = -1
+            if args[i] is not NULL:
+                convert(
+                    self.atypes[i], <object>args[i],
+                    <char *>call.pointers[self.steps[i].argument], &call.held[i], keepers,
+                    &self.steps[i],
+                )
+        if self.has_out:
+            read_arguments(self, &call)
+            make_outs(self, &call)
         # No Python code runs from here on: nothing moves any more.
         settle(keepers)
-        for i in range(self.count):
-            index = i
-            if self.steps[i].code == _types.POINTER:
-                if isinstance(<object>args[i], AddressHolder):
-                    held[i].data = <char *>address_as(self.atypes[i], <AddressHolder>args[i])
-                else:
-                    examine_pointee(self.atypes[i], &held[i])
-                memcpy(pointers[self.steps[i].argument], &held[i].data, sizeof(void *))
+        read_arguments(self, &call)
         converting = False
-        run(cif, code, release_gil, storage, pointers)
-        return load_object(self.rtype, result_at(self.rtype, storage), owner)
+        run(cif, code, release_gil, storage, call.pointers)
+        result = load_object(self.rtype, result_at(self.rtype, storage), owner)
+        if errcheck is not None:
+            result = errcheck(result, function, owned)
+        if not self.has_out:
+            return result
+        return with_outs(self, &call, result, errcheck is not None, owner)
     except Error as exc:
         if not converting:
             raise
-        raise located(exc, f"{self.name}(): {argument_name(self, index)}") from exc.__cause__
+        where = f"{self.name}(): {argument_name(self, call.index)}"
+        raise located(exc, where) from exc.__cause__
     finally:
         for i in range(held_count):
-            give_back(&held[i])
-        free(held)
+            give_back(&call.held[i])
+        free(call.held)
         free(local)
 
 
 cdef int convert(
-    Type atype, object value, char *data, Borrowed *borrowed, Keepers keepers
+    Type atype, object value, char *data, Borrowed *borrowed, Keepers keepers, const Step *step
 ) except -1:
     if atype.code != _types.POINTER:
         if atype.has_pointer and isinstance(value, AddressHolder):
             hold_kept(root_of(value), keepers, data)
         store_object(atype, data, value, keepers)
         return 0
+    borrowed.holding = NOTHING
     if isinstance(value, AddressHolder):
         # Its address is read at the end: it may be released before, but not from then on.
-        borrowed.holding = NOTHING
         return hold(keepers, root_of(value), data)
-    if isinstance(value, CodePointer) and atype.target.code == _types.VOID:
-        borrowed.data = <char *>(<CodePointer>value).code
+    if isinstance(value, CodePointer):
+        borrowed.data = <char *>code_for(atype, value)
         return 0
-    return borrow_pointee(atype, value, borrowed)
+    if step.takes_scalar and (
+        isinstance(value, (float, complex)) or is_number(value) or is_integer(value)
+    ):
+        return borrow_scalar(atype, value, borrowed)
+    return borrow_pointee(atype, value, borrowed, step.shape.ndim >= 0)
+
+
+# --- lengths and addresses
+
+cdef int read_arguments(Signature self, Call *call) except -1:
+    """Check all arrays, compute what they tell, and write the addresses."""
+    cdef Py_ssize_t i
+    cdef Step *step
+    cdef void *to
+    for i in range(self.variable_count):
+        call.lengths[i] = UNKNOWN
+    for i in range(self.total):
+        call.index = i
+        step = &self.steps[i]
+        if call.args[i] is not NULL and step.variable >= 0:
+            call.lengths[step.variable] = to_length(self.atypes[i], call.pointers[step.argument])
+            call.givers[step.variable] = -1
+    for i in range(self.total):
+        call.index = i
+        step = &self.steps[i]
+        if step.code != _types.POINTER or is_missing(call, i):
+            continue
+        if is_holder(call, i):
+            call.held[i].data = <char *>address_as(
+                self.atypes[i], <AddressHolder>call.args[i]
+            )
+        else:
+            examine_pointee(self.atypes[i], &call.held[i])
+        if step.shape.ndim >= 0:
+            learn_lengths(self, call)
+        memcpy(call.pointers[step.argument], &call.held[i].data, sizeof(void *))
+    for i in range(self.total):
+        call.index = i
+        step = &self.steps[i]
+        if is_holder(call, i):
+            check_room(self, call)
+        elif step.shape.is_computed and not is_missing(call, i):
+            check_shape(self, call)
+        if call.args[i] is NULL and step.variable >= 0:
+            if call.lengths[step.variable] == UNKNOWN:
+                raise FFITypeError("expected an int, as no array tells it")
+            to = call.pointers[step.argument]
+            _marshal.store(self.atypes[i], <char *>to, call.lengths[step.variable], None)
+    return 0
+
+
+cdef inline bint is_missing(Call *call, Py_ssize_t i) noexcept:
+    return call.args[i] is NULL and call.held[i].holding == NOTHING
+
+
+cdef inline bint is_holder(Call *call, Py_ssize_t i) noexcept:
+    return call.args[i] is not NULL and isinstance(<object>call.args[i], AddressHolder)
+
+
+cdef int64_t to_length(Type atype, const void *data) except? -3:
+    length = _marshal.load(atype, <const char *>data)
+    if length > INT64_MAX or length == UNKNOWN:
+        raise FFIValueError(f"expected a length, got {length}")
+    return length
+
+
+cdef int learn_lengths(Signature self, Call *call) except -1:
+    """Compare the lengths of an array with what is known, and learn what is not."""
+    cdef Step *step = &self.steps[call.index]
+    cdef Borrowed *held = &call.held[call.index]
+    cdef Py_ssize_t lengths[MAX_AXES]
+    cdef Py_ssize_t itemsize = defined((<Type>self.atypes[call.index]).target).size
+    cdef int i, variable, ndim = lengths_of(held, lengths, itemsize)
+    if ndim < 0:
+        if held.data is NULL and step.shape.is_static:
+            raise FFITypeError("expected an array, got None")
+        return 0
+    if ndim != step.shape.ndim:
+        return refuse_shape(self, call)
+    for i in range(ndim):
+        variable = step.shape.dimensions[i].variable
+        if variable >= 0 and call.lengths[variable] == UNKNOWN:
+            call.lengths[variable] = lengths[i]
+            call.givers[variable] = call.index
+    # What is computed has to wait until all is known.
+    if not step.shape.is_computed:
+        check_shape(self, call)
+    return 0
+
+
+cdef int check_shape(Signature self, Call *call) except -1:
+    cdef Step *step = &self.steps[call.index]
+    cdef Py_ssize_t lengths[MAX_AXES]
+    cdef Py_ssize_t itemsize = defined((<Type>self.atypes[call.index]).target).size
+    cdef int i, ndim = lengths_of(&call.held[call.index], lengths, itemsize)
+    cdef int64_t wanted
+    for i in range(ndim):
+        wanted = length_of(
+            &step.shape.dimensions[i], call.lengths, self.dimensions[call.index][i]
+        )
+        if wanted != -1 and wanted != lengths[i]:
+            return refuse_shape(self, call)
+    return 0
+
+
+cdef int check_room(Signature self, Call *call) except -1:
+    """Compare what is known to be behind a pointer with what the function wants there."""
+    cdef Step *step = &self.steps[call.index]
+    cdef AddressHolder holder = <AddressHolder>call.args[call.index]
+    cdef Type target
+    cdef int64_t length, wanted = 1
+    cdef int i
+    if step.shape.ndim < 0 or holder.nbytes < 0:
+        return 0
+    target = defined((<Type>self.atypes[call.index]).target)
+    for i in range(step.shape.ndim):
+        length = length_of(
+            &step.shape.dimensions[i], call.lengths, self.dimensions[call.index][i]
+        )
+        if length < 0:
+            return 0
+        if __builtin_mul_overflow(wanted, length, &wanted):
+            wanted = INT64_MAX
+    if wanted > holder.nbytes // max(target.size, 1):
+        raise FFIValueError(
+            f"expected {wanted} items of {target.name}, got {shorten(holder)}, where "
+            f"{holder.nbytes} bytes are known to be"
+        )
+    return 0
+
+
+cdef int refuse_shape(Signature self, Call *call) except -1:
+    cdef Step *step = &self.steps[call.index]
+    cdef Py_ssize_t lengths[MAX_AXES]
+    cdef Type target = defined((<Type>self.atypes[call.index]).target)
+    cdef int i, variable, ndim = lengths_of(&call.held[call.index], lengths, target.size)
+    cdef int64_t length
+    cdef list shown = [], told = []
+    got = tuple([lengths[i] for i in range(ndim)])
+    for i, dimension in enumerate(self.dimensions[call.index]):
+        length = length_of(&step.shape.dimensions[i], call.lengths, dimension)
+        text = "any" if dimension is None else dimension.text
+        variable = step.shape.dimensions[i].variable
+        if variable >= 0 and call.givers[variable] == call.index:
+            length = UNKNOWN
+        shown.append(str(length) if length >= 0 else text)
+        if dimension is not None:
+            told += [name for name in dimension.names if name not in told]
+    comma = "," if len(shown) == 1 else ""
+    reasons = [reason for reason in [reason_of(self, call, name) for name in told] if reason]
+    because = f" ({', '.join(reasons)})" if reasons else ""
+    raise FFIValueError(
+        f"expected shape ({', '.join(shown)}{comma}){because} of {target.dtype}, got {got}"
+    )
+
+
+cdef object reason_of(Signature self, Call *call, object name):
+    """Such as "n=8 from 'x'"."""
+    cdef Py_ssize_t i
+    cdef int variable
+    if name not in self.names:
+        return None
+    i = self.names.index(name)
+    variable = self.steps[i].variable
+    if variable < 0 or call.lengths[variable] == UNKNOWN or call.givers[variable] == call.index:
+        return None
+    reason = f"{name}={call.lengths[variable]}"
+    if call.givers[variable] >= 0:
+        reason += f" from {self.names[call.givers[variable]]!r}"
+    return reason
+
+
+# --- what the function writes to
+
+cdef int make_outs(Signature self, Call *call) except -1:
+    cdef Py_ssize_t i
+    cdef int k
+    cdef int64_t length
+    cdef Step *step
+    cdef cnp.npy_intp lengths[MAX_AXES]
+    for i in range(self.total):
+        step = &self.steps[i]
+        if not step.is_out or call.args[i] is not NULL:
+            continue
+        call.index = i
+        if step.shape.ndim < 0:
+            call.held[i].data = call.outs + step.out_offset
+            memcpy(call.pointers[step.argument], &call.held[i].data, sizeof(void *))
+            continue
+        for k in range(step.shape.ndim):
+            length = length_of(&step.shape.dimensions[k], call.lengths, self.dimensions[i][k])
+            if length < 0:
+                raise FFIValueError(f"the length {self.dimensions[i][k].text} is not known")
+            lengths[k] = length
+        adopt_zeros(
+            &call.held[i], step.shape.ndim, lengths,
+            defined((<Type>self.atypes[i]).target)._dtype,
+        )
+    return 0
+
+
+cdef int adopt_zeros(
+    Borrowed *held, int ndim, cnp.npy_intp *lengths, cnp.dtype dtype
+) except -1:
+    # NumPy takes the reference of the dtype over.
+    Py_INCREF(dtype)
+    cdef object array = PyArray_Zeros(ndim, lengths, dtype, 0)
+    Py_INCREF(array)
+    held.holding = ADOPTED
+    held.owner = <PyObject *>array
+    return 0
+
+
+cdef object with_outs(
+    Signature self, Call *call, object result, bint is_checked, object owner
+):
+    """The C result, unless there is none, and what the function wrote."""
+    cdef Py_ssize_t i
+    cdef Step *step
+    cdef list results = []
+    if self.rtype.code != _types.VOID and not (is_checked and result is None):
+        results.append(result)
+    for i in range(self.total):
+        step = &self.steps[i]
+        if not step.is_out:
+            continue
+        if call.args[i] is not NULL:
+            results.append(<object>call.args[i])
+        elif step.shape.ndim >= 0:
+            results.append(<object>call.held[i].owner)
+        else:
+            target = defined((<Type>self.atypes[i]).target)
+            results.append(load_object(target, call.outs + step.out_offset, owner))
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 cdef int hold_kept(AddressHolder root, Keepers keepers, const char *place) except -1:

@@ -5,6 +5,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
 from ffi._arrays cimport Accepted
 from ffi._cif cimport CIF
+from ffi._shapes cimport Shape
 from ffi._types cimport Type
 
 
@@ -50,6 +51,11 @@ cdef struct Step:
     bint is_const                       # of a pointer
     bint takes_text                     # is a const char *
     bint takes_any                      # is a void *
+    bint takes_scalar                   # is a const T x[1] of numbers
+    bint is_out                         # what it points at is made by the call
+    int variable                        # the number of the length that an integer is, or -1
+    uint32_t out_offset                 # of an `out` that is no array, in the call's storage
+    Shape shape                         # of an array
     Accepted accepted                   # of a pointer
     uint64_t fixed                      # the word that C always gets
 
@@ -61,9 +67,16 @@ cdef class Signature:
     cdef readonly Type rtype
     cdef readonly tuple atypes          # of the arguments that Python gives
     cdef readonly tuple names           # and their names, None for a parameter without
+    cdef readonly bint variadic
+    cdef dict variants                  # of a variadic function, by the types of what is added
     cdef Step *steps
-    cdef Py_ssize_t count               # of the arguments that Python gives
-    cdef Py_ssize_t fixed_count         # and of those it does not, whose steps follow
+    cdef Py_ssize_t count               # of the arguments that Python gives by position
+    cdef Py_ssize_t total               # and with those it gives by name only
+    cdef Py_ssize_t variable_count      # of the lengths that arrays tell or want
+    cdef tuple dimensions               # the dimensions of each argument, None for no array
+    cdef bint has_out
+    cdef size_t out_size                # bytes for those that are no arrays
+    cdef Py_ssize_t rest_count          # of those whose steps follow those by position
     cdef bint is_general                # no frame on the C stack will do
     cdef const Plan *plan               # of the CIF, if there is one
     cdef uint32_t result_offset         # in the frame
@@ -72,13 +85,15 @@ cdef class Signature:
     cdef bint makes_record              # of the result
 
 
-cdef Signature to_signature(object prototype)
+# `added` are the types of a variadic function's arguments behind its parameters.
+cdef Signature to_signature(object prototype, tuple added=*)
 
 # The parameters as Python's `inspect` has them.
 cdef object python_signature(Signature signature)
 
 # Put the arguments of a call, of which some have names, into the order of the parameters.
 cdef int order_arguments(
-    Signature signature, PyObject **args, Py_ssize_t count, PyObject *keywords, PyObject **ordered
+    Signature signature, PyObject **args, Py_ssize_t count, PyObject **named_args,
+    PyObject *keywords, PyObject **ordered
 ) except -1
 cdef str argument_name(Signature signature, Py_ssize_t index)

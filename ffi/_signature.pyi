@@ -12,3 +12,4 @@ class Signature:
     rtype: Type
     atypes: tuple[Type, ...]
     names: tuple[str | None, ...]
+    variadic: bool

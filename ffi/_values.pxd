@@ -33,6 +33,10 @@ cdef bint is_same_target(Type one, Type other) except -1
 # The address of a Pointer or Record as a pointer of the wanted type.
 cdef uintptr_t address_as(Type wanted, AddressHolder value) except 0
 
+# The code of a function, closure or the like for a pointer of the wanted type.
+cdef void *code_for(Type wanted, CodePointer value) except NULL
+cdef bint is_code_for(Type wanted, CodePointer value) except -1
+
 # The value in memory that `root` keeps; structs, unions and arrays are not copied.
 cdef object load_at(AddressHolder root, Type type, char *data, bint readonly)
 
@@ -62,6 +66,7 @@ ctypedef object (*RecordCopier)(Type type, const char *data)
 # A destructor with a signature is called through the module that knows signatures.
 ctypedef int (*TypedCall)(CodePointer function, object pointer) except -1
 
-cdef void set_typed_destructor(TypedCall function) noexcept
+# A pointer to a function is a function to Python.
+cdef void set_function_makers(TypedCall destructor, PointerMaker maker) noexcept
 cdef void set_pointer_maker(PointerMaker maker) noexcept
 cdef void set_record_makers(RecordViewer viewer, RecordCopier copier) noexcept

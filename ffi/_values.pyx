@@ -7,7 +7,7 @@ pointers in the memory is kept by the root.
 No C function is called here but the destructors of `gc`.
 """
 
-from ffi.errors import FFITypeError
+from ffi.errors import FFITypeError, FFIValueError
 
 cimport cython
 cimport numpy as cnp
@@ -16,15 +16,14 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
-from ffi cimport _marshal, _types
+from ffi cimport _marshal, _types, libffi
 from ffi._arrays cimport store_pointee
 from ffi._buffers cimport (
-    AddressHolder, CodePointer, Keepers, held_address, hold, root_of, settle, store_address,
-    to_address,
+    AddressHolder, CodePointer, Keepers, held_address, hold, root_of, settle, to_address,
 )
 from ffi._memory cimport check_extent, new_view
 from ffi._spare cimport make_collectable
-from ffi._types cimport Type, defined
+from ffi._types cimport Type, defined, shorten
 
 cnp.import_array()
 
@@ -147,11 +146,13 @@ cdef int destroy(Memory memory) except -1:
 
 
 cdef TypedCall call_typed_destructor = NULL
+cdef PointerMaker make_function_at = NULL
 
 
-cdef void set_typed_destructor(TypedCall function) noexcept:
-    global call_typed_destructor
-    call_typed_destructor = function
+cdef void set_function_makers(TypedCall destructor, PointerMaker maker) noexcept:
+    global call_typed_destructor, make_function_at
+    call_typed_destructor = destructor
+    make_function_at = maker
 
 
 cdef void call_destructor(void *code, void *address) noexcept:
@@ -192,6 +193,27 @@ cdef uintptr_t address_as(Type wanted, AddressHolder value) except 0:
     return held_address(value)
 
 
+cdef void *code_for(Type wanted, CodePointer value) except NULL:
+    if value.code is NULL:
+        raise FFIValueError(f"{shorten(value)} has no code")
+    if not is_code_for(wanted, value):
+        raise FFITypeError(f"expected {wanted.name}, got {shorten(value)}")
+    return value.code
+
+
+cdef bint is_code_for(Type wanted, CodePointer value) except -1:
+    if wanted.target.code != _types.FUNCTION:
+        return wanted.target.code == _types.VOID
+    cif = getattr(value, "cif", None)
+    prototype = wanted.target.prototype
+    return (
+        cif is not None and cif.abi == <int>libffi.FFI_DEFAULT_ABI
+        and cif.rtype == prototype.rtype
+        and cif.atypes == tuple([parameter.type for parameter in prototype.parameters])
+        and (cif.variadic is not None) == prototype.variadic
+    )
+
+
 cdef bint is_same_target(Type one, Type other) except -1:
     # What one library defines may be opaque to another one, as in C to another source file.
     if one.code == _types.OPAQUE and other.indices is not None:
@@ -217,7 +239,7 @@ cdef object load_at(AddressHolder root, Type type, char *data, bint readonly):
             kept, kept_address = root.kept.get(<uintptr_t>data, (None, None))
             if kept_address == address:
                 owner = kept
-        return new_pointer(type, address, owner)
+        return at_address(type, address, owner)
     if type.indices is not None:
         return view_record(type, data, root, readonly)
     if type.code != _types.ARRAY:
@@ -229,11 +251,17 @@ cdef object load_at(AddressHolder root, Type type, char *data, bint readonly):
     return new_view(<uintptr_t>data, type, (), readonly, root)
 
 
+cdef inline object at_address(Type type, uintptr_t address, object owner):
+    if type.target.code == _types.FUNCTION:
+        return make_function_at(type, address, owner)
+    return new_pointer(type, address, owner)
+
+
 cdef object load_object(Type type, const char *data, object owner):
     cdef uintptr_t address
     if type.code == _types.POINTER:
         memcpy(&address, data, sizeof(address))
-        return new_pointer(type, address, owner) if address else None
+        return at_address(type, address, owner) if address else None
     if type.indices is not None:
         return copy_record(type, data)
     return None if type.code == _types.VOID else _marshal.load(type, data)
@@ -257,8 +285,10 @@ cdef int store_pointer(Type type, char *data, object value, Keepers keepers) exc
         # It may be released before `settle`, but not from then on.
         keepers.arrays.append((value, <uintptr_t>data))
         return hold(keepers, root_of(value), data)
-    if isinstance(value, CodePointer) and type.target.code == _types.VOID:
-        return store_address(data, value, keepers)
+    if isinstance(value, CodePointer):
+        address = <uintptr_t>code_for(type, value)
+        memcpy(data, &address, sizeof(address))
+        return hold(keepers, value, data)
     return store_pointee(type, data, value, keepers)
 
 

@@ -249,3 +249,14 @@ void drive_ms(MS int (*function)(int, double, struct eight), int *out)
     *out = function(3, 2.5, (struct eight){10, 20});
 }
 #endif
+
+/* Looks at no array, whatever its lengths, and at nothing behind its parameters. */
+void *echo_array(void *x, int64_t n, int64_t m, void *y)
+{
+    return n + m == 7 ? y : x;
+}
+
+int echo_first(int x, ...)
+{
+    return x;
+}

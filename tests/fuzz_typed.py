@@ -10,6 +10,7 @@ import copy
 import ctypes
 import inspect
 import pickle
+import re
 
 import numpy as np
 from odd import Hostile, Integer
@@ -64,6 +65,17 @@ PROTOTYPES = [
     "int64_t after_eight(long a, long b, long c, long d, long e, long f, long g, long h, long i, "
     "struct longdoubles s)",
 ]
+ARRAYS = [
+    "void *echo_array(const double x[n], int64_t n, int64_t m, void *y)",
+    "void *echo_array(double x[n], int64_t n, int64_t m, const double y[n])",
+    "void *echo_array(const int x[n][m], int64_t n, int64_t m, const char y[m])",
+    "void *echo_array(const char x[n], int64_t n, int64_t m, const double y[2 * n + m])",
+    "void *echo_array(const double x[static m], int64_t n, int64_t m, double y[m & 7])",
+    "void *echo_array(const double x[1], int64_t n, int64_t m, struct mixed y[n & 7][3])",
+    "void *echo_array(const char *const x[n], int64_t n, int64_t m, int *y)",
+    "void *echo_array(int (*x)(int, int), int64_t n, int64_t m, const uint8_t y[m / n])",
+    "int echo_first(int x, ...)",
+]
 PIECES = [
     "(",
     ")",
@@ -98,9 +110,16 @@ class TypedUses:
         for library in self.typed_libraries:
             library.types.update({f"struct {name}": kind for name, kind in structs.items()})
             library.types.update({"struct node": node, "struct bits": bits, "union number": number})
-            for text in PROTOTYPES:
+            for text, out in [
+                *((text, ()) for text in (*PROTOTYPES, *ARRAYS)),
+                *(
+                    (text, ["y"])
+                    for text in ARRAYS
+                    if re.search(r", (double|int|struct mixed) \*?y", text)
+                ),
+            ]:
                 try:
-                    function = library.function(text)
+                    function = library.function(text, out=out)
                 except NotImplementedError:
                     # Where calls go through libffi, it cannot pass everything by value.
                     continue
@@ -203,7 +222,18 @@ class TypedUses:
         return self.pick([1.5, 3, np.float32(2), np.longdouble(1), 1j, 1e300, np.inf, True, "1"])
 
     def arguments(self, function):
-        return [self.value_of(kind) for kind in function.atypes]
+        kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+        given = [
+            self.value_of(kind)
+            for kind, how in zip(function.atypes, kinds, strict=False)
+            if how not in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIONAL)
+        ]
+        if inspect.Parameter.VAR_POSITIONAL in kinds:
+            given += self.some()
+            if self.rng.random() < 0.5:
+                kind = self.pick([*self.structs, t.int, t.double, t.char])
+                given.append((kind, self.value_of(kind)))
+        return given
 
     # --- uses
 
@@ -219,15 +249,21 @@ class TypedUses:
             del args[-1:]
         elif spoiled == 3:
             keywords = {self.pick(["x", "a", "b", "none", "é"]): self.thing()}
+        elif spoiled > 8:
+            for name, parameter in inspect.signature(function).parameters.items():
+                if parameter.kind is inspect.Parameter.KEYWORD_ONLY and self.rng.random() < 0.5:
+                    keywords[name] = self.make_one(
+                        lambda: 3, lambda: None, lambda: np.zeros(3), self.data, self.thing
+                    )
         elif spoiled < 6:
             names = list(inspect.signature(function).parameters)
-            while args and self.rng.random() < 0.7:
+            while args and len(args) <= len(names) and self.rng.random() < 0.7:
                 keywords[names[len(args) - 1]] = args.pop()
         return function, args, keywords
 
     def typed_function(self):
         function = self.pick(self.typed)
-        text = list(self.pick(PROTOTYPES))
+        text = list(self.pick([*PROTOTYPES, *ARRAYS]))
         for _ in range(self.rng.randrange(3)):
             place = self.rng.randrange(len(text))
             text[place : place + self.rng.randrange(4)] = self.pick(PIECES)
@@ -236,6 +272,7 @@ class TypedUses:
             dict,
             dict,
             lambda: {"release_gil": self.thing()},
+            lambda: {"out": self.make_one(self.thing, lambda: ["y"], lambda: ["x", self.thing()])},
             lambda: {"errcheck": self.make_one(self.thing, lambda: len, Hostile)},
         )
         library = self.make_one(lambda: ffi.dlopen(None), lambda: self.pick(self.typed_libraries))

@@ -380,7 +380,7 @@ def test_a_closure_is_kept():
         ((1, int), {}, TypeError, "Python's int is no C type"),
         ((1, None), {}, TypeError, "or a C type name, got None"),
         ((1, t.int, t.void), {}, TypeError, "void"),
-        ((1, "int (int, ...)"), {}, NotImplementedError, r"int \(int, \.\.\.\)"),
+        ((1, "int (int, ...)", "int"), {}, TypeError, r"int \(int, \.\.\.\)"),
         (
             (1, "int (int)"),
             {"errcheck": 5},

@@ -23,6 +23,7 @@ t = ffi.types
 CALLS = int(os.environ.get("FFI_THREAD_CALLS", 5 * 10**4))
 SOURCE = """
 #include <errno.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -37,6 +38,18 @@ int64_t total(const unsigned char *data, size_t size)
     return sum;
 }
 const char *skip(const char *s, int count) { return s + count; }
+void fill(int64_t count, int value, int *y) { while (count--) *y++ = value; }
+int last(int count, ...)
+{
+    int value = 0;
+    va_list list;
+    va_start(list, count);
+    while (count--) value = va_arg(list, int);
+    va_end(list);
+    return value;
+}
+typedef int (*binary)(int a, int b);
+binary pick(void) { return add; }
 struct node { int value; struct node *next; };
 int ended;
 void end(struct node *node) { ended += node->value; }
@@ -47,6 +60,9 @@ PROTOTYPES = {
     "shifted": "struct mixed shifted(struct mixed m, int by)",
     "total": "int64_t total(const unsigned char *data, size_t size)",
     "skip": "const char *skip(const char *s, int count)",
+    "fill": "void fill(int64_t count, int value, int y[count])",
+    "last": "int last(int count, ...)",
+    "pick": "int (*pick(void))(int a, int b)",
 }
 TEXT = b"0123456789"
 NODE = ffi.struct({"value": "int", "next": "void *"}, "node")
@@ -73,6 +89,7 @@ def check_args(result, function, args):
 def uses_of(library):
     """Return what checks one call, by the way it takes: ``use(thread, number)``."""
     checked = ffi.Function(library.add, errcheck=check_args)
+    made = ffi.Function(library.fill, out=["y"])
 
     def shifted(thread, i):
         result = library.shifted((thread, float(i)), 3)
@@ -81,6 +98,11 @@ def uses_of(library):
     def of_record(thread, i):
         result = library.shifted(ffi.new(MIXED, (thread, i))[0], 3)
         return (result.c, result.d) == (thread + 3, i + 3.0)
+
+    def filled(thread, i):
+        array = np.zeros(3 + i % 5, np.intc)
+        library.fill(thread, array)
+        return array.sum() == thread * (3 + i % 5)
 
     def errno(thread, i):
         number = 1 + thread + 10 * (i % 10)
@@ -103,6 +125,10 @@ def uses_of(library):
         "array": lambda thread, i: library.total(np.full(9, thread, np.uint8), 9) == 9 * thread,
         "bytearray": lambda thread, i: library.total(bytearray([thread] * 9), 9) == 9 * thread,
         "text": lambda thread, i: library.skip(TEXT, thread).string() == TEXT[thread:],
+        "shape": filled,
+        "array made": lambda thread, i: made(i % 9, thread).tolist() == [thread] * (i % 9),
+        "variadic": lambda thread, i: library.last(i % 4 + 1, *[thread] * (i % 4), i) == i,
+        "function result": lambda thread, i: library.pick()(i, thread) == i + thread,
         "errno": errno,
         "refused": refused_here,
     }
@@ -113,7 +139,7 @@ def uses_of(library):
     "way",
     [
         *("fast", "by name", "general", "errcheck", "struct", "Record", "array", "bytearray"),
-        *("text", "errno", "refused"),
+        *("text", "shape", "array made", "variadic", "function result", "errno", "refused"),
     ],
 )
 def test_two_threads(path, way, release_gil):
