@@ -93,6 +93,14 @@ unsigned long checksum(const char *s, size_t n)
     return sum;
 }
 
+size_t letters(int n, const char *const *words)
+{
+    size_t sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += strlen(words[i]);
+    return sum;
+}
+
 unary find(const char *name)
 {
     return strcmp(name, "sqrt") == 0 ? sqrt : strcmp(name, "fabs") == 0 ? fabs : NULL;

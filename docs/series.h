@@ -27,6 +27,7 @@ int range(size_t n, const double *x, double *low, double *high);
 moments describe(size_t n, const double *x);
 double length(int n, const point *path);
 unsigned long checksum(const char *s, size_t n);
+size_t letters(int n, const char *const *words);
 
 unary find(const char *name); /* NULL if there is none */
 void apply(unary f, double *x, size_t n);
