@@ -1,4 +1,4 @@
-"""The library that examples in the guide bind: compiled as the page says, in the folder they run in."""
+"""What the guide's examples find: the library that they bind, compiled as the page says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+import ffi
 
 DOCS = Path(__file__).parent
 COMMAND = "-O2 -shared -fPIC series.c -o libseries.so -lm"
@@ -26,6 +28,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def in_folder(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run examples where the library is."""
+def begin(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run examples where the library is, with no error of other pages."""
     monkeypatch.chdir(series)
+    ffi.set_errno(0)
