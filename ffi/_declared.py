@@ -24,7 +24,9 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Types(MutableMapping[str, Type]):
     """The types that a library's prototypes may use, by their names in C.
 
-    Besides C's own: names such as ``"point"``, and tags such as ``"struct point"``.
+    Besides C's own: names such as ``"point"``, and tags such as ``"struct point"``. What is set may
+    be whatever is taken as a type, and is found as `Type`. A name that no type in C can have is a
+    `ValueError`.
     """
 
     def __init__(self) -> None:

@@ -57,7 +57,18 @@ def is_name(part: int | str) -> TypeGuard[str]:
 
 
 def dimension(program: Program) -> Dimension:
-    """Return the dimension that a program computes, with its text."""
+    """Return the dimension that a program computes, with its text.
+
+    Parameters
+    ----------
+    program : tuple
+        In postfix order, as `Dimension` has it.
+
+    Returns
+    -------
+    Dimension
+        Its text has parentheses where C needs them.
+    """
     stack: list[tuple[str, int]] = []
     for part in program:
         if isinstance(part, int):
@@ -129,8 +140,11 @@ class Prototype(NamedTuple):
     Attributes
     ----------
     name : str or None
+        None where there is none.
     rtype : Type
+        That of the result.
     parameters : tuple of Parameter
+        Without the ``void`` of ``f(void)``.
     variadic : bool
         Whether ``...`` ends the parameters.
     """
@@ -160,6 +174,7 @@ def with_out(prototype: Prototype, names: Iterable[str]) -> Prototype:
     Returns
     -------
     Prototype
+        A copy.
 
     Raises
     ------
@@ -208,6 +223,7 @@ class Declarations(NamedTuple):
     Attributes
     ----------
     functions : mapping of str to Prototype
+        Each with its name.
     variables : mapping of str to Type
         Array types for arrays; for those of unknown length the type of an item.
     types : mapping of str to Type

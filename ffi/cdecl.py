@@ -61,6 +61,7 @@ def parse_declarations(
     Returns
     -------
     Declarations
+        What the text declares itself, without what it was given.
 
     Raises
     ------
@@ -95,6 +96,7 @@ def parse_prototype(
     Returns
     -------
     Prototype
+        With the dimensions of its array parameters.
 
     Raises
     ------
@@ -124,6 +126,7 @@ def parse_type(
     Returns
     -------
     Type
+        A known one, or a new one where the text defines or derives it.
 
     Raises
     ------
@@ -143,11 +146,14 @@ def typeof(text: str) -> Type:
     ----------
     text : str
         Such as ``"const double *"``, ``"double[3]"``, ``"int (*)(const void *)"`` or
-        ``"struct { double x, y; }"``.
+        ``"struct { double x, y; }"``. It knows C's own types and those of C's headers, not those of
+        libraries, which are in ``library.types``.
 
     Returns
     -------
     Type
+        One that belongs to no library. A struct or union that is not defined is opaque: good for
+        pointers only.
 
     Raises
     ------
@@ -173,7 +179,29 @@ def typeof(text: str) -> Type:
 
 
 def parse_definition(keyword: str, text: str) -> Type:
-    """Read the definition of one struct or union, as `keyword` says."""
+    """Read the definition of one struct or union.
+
+    Parameters
+    ----------
+    keyword : str
+        ``"struct"`` or ``"union"``.
+    text : str
+        Such as ``"struct point { double x, y; }"``; a typedef of one will do.
+
+    Returns
+    -------
+    Type
+        Named by its tag or typedef.
+
+    Raises
+    ------
+    TypeError
+        For text that defines nothing, and for types that are not declared.
+    ValueError
+        For what is no C, and for definitions of anything else or more.
+    NotImplementedError
+        As by `parse_declarations`.
+    """
     text = to_str("declarations", text)
     if "{" not in text:
         raise FFITypeError(
@@ -201,12 +229,26 @@ def spell(type: Type, declarator: str = "") -> str:
     Returns
     -------
     str
+        C, such as ``"const double *x"`` of a pointer and ``"x"``.
     """
     return spell_c(type, declarator)
 
 
 def check_name(name: str) -> None:
-    """Raise if a type cannot have this name, such as ``"point"`` or ``"struct point"``."""
+    """Raise if a type cannot have this name.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"point"``, ``"struct point"``.
+
+    Raises
+    ------
+    TypeError
+        For what is no str.
+    ValueError
+        For what is no name in C, and for C's own words.
+    """
     if not isinstance(name, str):
         raise FFITypeError(f"expected a type's name in C, got {type(name).__name__}")
     from ffi._ctext import RESERVED

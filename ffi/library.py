@@ -43,7 +43,7 @@ class Library(Handle):
 
     Functions that `cdef` and `function` have declared are attributes, and so are constants.
     ``library["name"]`` is the same and always means C's name, also where that is the name of a
-    method.
+    method. Each `dlopen` returns a library with declarations of its own.
 
     Attributes
     ----------
@@ -54,7 +54,9 @@ class Library(Handle):
     closed : bool
         Whether `dlclose` was called.
     types : mapping
-        The types that prototypes may use besides C's own: ``library.types["point"] = point``.
+        The types that declarations may use besides C's own, by the names of their typedefs and by
+        their tags, such as ``"struct point"``. `cdef` adds those that it declares, and
+        ``library.types["point"] = point`` adds any type.
     release_gil : bool
         Whether functions release the GIL if not told otherwise.
 
@@ -108,9 +110,10 @@ class Library(Handle):
         release_gil : bool, optional
             Whether other Python threads run during a call. The library's default if not given.
         out : sequence of str, optional
-            Parameters that the function only writes to.
+            Names of parameters that the function only writes to: pointers and arrays, which the
+            call makes and returns.
         errcheck : callable, optional
-            What `Function` takes.
+            Called after the function as ``errcheck(result, function, args)``, as `Function` says.
 
         Returns
         -------
@@ -120,13 +123,19 @@ class Library(Handle):
         Raises
         ------
         TypeError
-            For no prototype, and for types that are none or not declared.
+            For no prototype, for types that are none or not declared, and for parameters in `out`
+            that C cannot write through.
         ValueError
-            If the prototype is no C, or the library is closed.
+            If the prototype is no C or lacks a name, if it has no parameter that `out` names, or if
+            the library is closed.
         OSError
             If there is no such symbol, in the linker's words.
         NotImplementedError
             For signatures that cannot be called correctly here.
+
+        See Also
+        --------
+        cdef : Declare what a header declares.
 
         Examples
         --------
@@ -136,6 +145,8 @@ class Library(Handle):
         5.0
         >>> libm.function("pow", ffi.types.double, ffi.types.double, np.float64)(2.0, 10.0)
         1024.0
+        >>> libm.function("double frexp(double value, int *exponent)", out=["exponent"])(8.0)
+        (0.5, 4)
         """
         try:
             symbol, prototype = self._signature(name, types)
@@ -198,31 +209,45 @@ class Library(Handle):
         source : str
             C, as a header has it after the preprocessor. Of preprocessor lines only
             ``#define NAME number`` is taken.
-        out : mapping, optional
-            For names of functions, the parameters that they only write to.
-        errcheck : mapping, optional
-            For names of functions, what `Function` takes.
+        out : mapping of str to sequence of str, optional
+            For names of functions, the names of parameters that they only write to. The call makes
+            what those point at, and returns it.
+        errcheck : mapping of str to callable, optional
+            For names of functions, what is called after them, as `Function` says.
         release_gil : bool, optional
             Whether other Python threads run during calls. The library's default if not given.
 
         Raises
         ------
         TypeError
-            For types that are not declared.
+            For types that are not declared, for parameters in `out` that C cannot write through,
+            and if an `errcheck` cannot be called.
         ValueError
             For what is no C, for declarations that contradict each other or earlier ones, for
-            names in `out` and `errcheck` that are not declared, or if the library is closed.
+            names in `out` and `errcheck` that are not declared, or if the library is closed. For
+            what is wrong in the text the message tells line and column.
         OSError
             If the library lacks symbols; all are named.
         NotImplementedError
             For declarations that are not supported, and functions that cannot be called correctly
             here.
 
+        See Also
+        --------
+        variable : Return a pointer to a variable.
+
         Notes
         -----
         Nothing is declared if anything is wrong. Functions and constants are attributes of the
-        library from now on, types are in `types`, variables are found by `variable`. What is
-        declared again must be the same.
+        library from now on, types are in ``library.types``, variables are found by `variable`.
+        What is declared again must be the same.
+
+        An array parameter ``const T x[n]`` is read, ``T x[n]`` is read and written in place. An
+        integer parameter that stands alone as a dimension of an array that is not in `out` is taken
+        from the arrays, of which all must agree, and can be given by name only. Other dimensions
+        are computed and checked. Parameters in `out` can be given by name only: an array or a
+        pointer, which is written to and returned. Results are a tuple if there are several, the C
+        result first unless it is void.
 
         Examples
         --------
@@ -230,6 +255,16 @@ class Library(Handle):
         >>> libm.cdef("double hypot(double x, double y); double floor(double x);")
         >>> libm.hypot(3.0, 4.0), libm.floor(-0.5)
         (5.0, -1.0)
+        >>> libm.cdef("double frexp(double x, int *exponent);", out={"frexp": ["exponent"]})
+        >>> libm.frexp(8.0)
+        (0.5, 4)
+        >>> libc = ffi.dlopen(None)
+        >>> libc.cdef("double erand48(unsigned short state[3]);")
+        >>> libc.erand48(np.zeros(4, np.uint16))
+        Traceback (most recent call last):
+        ...
+        ffi.errors.FFIValueError: erand48(): argument 'state': expected shape (3,)
+            of uint16, got (4,)
         """
         try:
             found = parse_declarations(source, self.types, self._constants)
@@ -278,7 +313,8 @@ class Library(Handle):
         Returns
         -------
         Pointer
-            That to an array is one to its first item. It keeps the library loaded.
+            ``[0]`` reads and sets the variable. That to an array is one to its first item, of which
+            `Pointer.view` takes the number. It keeps the library loaded.
 
         Raises
         ------
@@ -456,6 +492,11 @@ def find_library(name: str) -> str | None:
     -------
     str or None
         What `dlopen` can load; None if there is no such library.
+
+    Raises
+    ------
+    TypeError
+        If `name` is no str.
 
     References
     ----------
