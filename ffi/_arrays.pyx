@@ -278,7 +278,7 @@ cdef int examine_array(Type pointer, Array *array) except -1:
         ):
             return 0
     hint = ""
-    if target._dtype is not None and target.fields is None and dtype.names is None:
+    if target._dtype is not None and target.fields is None and dtype.kind in "biuf":
         hint = f"; use array.astype(np.{np.dtype(target._dtype).name})"
     raise FFITypeError(f"expected {wanted(pointer)}, got an array of {shorten_dtype(dtype)}{hint}")
 
@@ -292,6 +292,8 @@ cdef str wanted(Type pointer):
     cdef str what
     if target.code == _types.VOID:
         what = "a buffer, an address"
+    elif target.code == _types.FUNCTION:
+        what = "a Function"
     elif target.code >= _types.OPAQUE:
         what = "a Pointer"
     elif takes_bytes(target):
@@ -313,6 +315,8 @@ cdef int refuse(Type pointer, object value) except -1:
     hint = ""
     if isinstance(value, (list, tuple)):
         hint = "; make an array of it"
+    elif takes_strings(pointer):
+        hint = ""
     elif isinstance(value, str) and pointer.target.code != _types.CHAR:
         hint = "; encode it"
     elif isinstance(value, (str, bytes)) and not pointer.const:

@@ -211,7 +211,9 @@ class Reader:
             if known is not None and not agree(function_type(known), found):
                 message = f"{name!r} is {found.name} here, and {function_type(known).name} before"
                 raise self.fail(FFIValueError, node, message)
-            self.functions[name] = known or prototype._replace(name=name)
+            # Of two that agree, the one that tells more.
+            if known is None or (_has_arrays(prototype) and not _has_arrays(known)):
+                self.functions[name] = prototype._replace(name=name)
             return
         outer = node.type
         if type(outer).__name__ == "ArrayDecl" and outer.dim is None:
@@ -551,6 +553,10 @@ def _underlying(values: list[int]) -> Type | None:
         if low <= min(values) and max(values) < high:
             return scalars[name]
     return None
+
+
+def _has_arrays(prototype: Prototype) -> bool:
+    return any(parameter.dimensions is not None for parameter in prototype.parameters)
 
 
 def _is_star(node: Any) -> bool:

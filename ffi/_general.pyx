@@ -187,15 +187,20 @@ cdef int read_arguments(Signature self, Call *call) except -1:
     for i in range(self.total):
         call.index = i
         step = &self.steps[i]
-        if is_holder(call, i):
-            check_room(self, call)
-        elif step.shape.is_computed and not is_missing(call, i):
-            check_shape(self, call)
         if call.args[i] is NULL and step.variable >= 0:
             if call.lengths[step.variable] == UNKNOWN:
                 raise FFITypeError("expected an int, as no array tells it")
             to = call.pointers[step.argument]
             _marshal.store(self.atypes[i], <char *>to, call.lengths[step.variable], None)
+    for i in range(self.total):
+        call.index = i
+        step = &self.steps[i]
+        if step.code != _types.POINTER or is_missing(call, i):
+            continue
+        if is_holder(call, i) or (step.is_out and step.shape.ndim < 0):
+            check_room(self, call)
+        elif step.is_out or step.shape.is_computed:
+            check_shape(self, call)
     return 0
 
 
@@ -227,6 +232,9 @@ cdef int learn_lengths(Signature self, Call *call) except -1:
         return 0
     if ndim != step.shape.ndim:
         return refuse_shape(self, call)
+    if step.is_out:
+        # What is written to tells nothing.
+        return 0
     for i in range(ndim):
         variable = step.shape.dimensions[i].variable
         if variable >= 0 and call.lengths[variable] == UNKNOWN:
@@ -254,15 +262,20 @@ cdef int check_shape(Signature self, Call *call) except -1:
 
 
 cdef int check_room(Signature self, Call *call) except -1:
-    """Compare what is known to be behind a pointer with what the function wants there."""
+    """Compare what is known to be behind an address with what the function wants there."""
     cdef Step *step = &self.steps[call.index]
-    cdef AddressHolder holder = <AddressHolder>call.args[call.index]
-    cdef Type target
-    cdef int64_t length, wanted = 1
+    cdef Py_ssize_t lengths[MAX_AXES]
+    cdef Type target = defined((<Type>self.atypes[call.index]).target)
+    cdef int64_t length, room, wanted = 1
     cdef int i
-    if step.shape.ndim < 0 or holder.nbytes < 0:
+    if is_holder(call, call.index):
+        room = (<AddressHolder>call.args[call.index]).nbytes
+    else:
+        room = target.size
+        for i in range(lengths_of(&call.held[call.index], lengths, target.size)):
+            room *= lengths[i]
+    if room < 0 or (step.shape.ndim < 0 and not step.is_out):
         return 0
-    target = defined((<Type>self.atypes[call.index]).target)
     for i in range(step.shape.ndim):
         length = length_of(
             &step.shape.dimensions[i], call.lengths, self.dimensions[call.index][i]
@@ -271,10 +284,10 @@ cdef int check_room(Signature self, Call *call) except -1:
             return 0
         if __builtin_mul_overflow(wanted, length, &wanted):
             wanted = INT64_MAX
-    if wanted > holder.nbytes // max(target.size, 1):
+    if wanted > room // max(target.size, 1):
         raise FFIValueError(
-            f"expected {wanted} items of {target.name}, got {shorten(holder)}, where "
-            f"{holder.nbytes} bytes are known to be"
+            f"expected {wanted} items of {target.name}, got "
+            f"{shorten(<object>call.args[call.index])}, where {room} bytes are known to be"
         )
     return 0
 
@@ -300,7 +313,8 @@ cdef int refuse_shape(Signature self, Call *call) except -1:
     reasons = [reason for reason in [reason_of(self, call, name) for name in told] if reason]
     because = f" ({', '.join(reasons)})" if reasons else ""
     raise FFIValueError(
-        f"expected shape ({', '.join(shown)}{comma}){because} of {target.dtype}, got {got}"
+        f"expected shape ({', '.join(shown)}{comma}){because} of "
+        f"{target.dtype if target.indices is None else target.name}, got {got}"
     )
 
 
@@ -327,6 +341,7 @@ cdef int make_outs(Signature self, Call *call) except -1:
     cdef int k
     cdef int64_t length
     cdef Step *step
+    cdef Type target
     cdef cnp.npy_intp lengths[MAX_AXES]
     for i in range(self.total):
         step = &self.steps[i]
@@ -342,10 +357,12 @@ cdef int make_outs(Signature self, Call *call) except -1:
             if length < 0:
                 raise FFIValueError(f"the length {self.dimensions[i][k].text} is not known")
             lengths[k] = length
-        adopt_zeros(
-            &call.held[i], step.shape.ndim, lengths,
-            defined((<Type>self.atypes[i]).target)._dtype,
-        )
+        target = defined((<Type>self.atypes[i]).target)
+        try:
+            adopt_zeros(&call.held[i], step.shape.ndim, lengths, target._dtype)
+        except ValueError as exc:
+            # Too many bytes, or axes, for NumPy.
+            raise FFIValueError(f"{exc}, got {self.prototype.parameters[step.argument].text}")
     return 0
 
 

@@ -363,6 +363,12 @@ class Library(Handle):
             return self._constants[name]
         raise FFIKeyError(self._undeclared(name))
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._functions or name in self._constants
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._functions, *self._constants))
+
     def __getattr__(self, name: str) -> Any:
         if name in Library.__slots__:
             raise FFIAttributeError(f"{self!r} was not opened by dlopen")

@@ -56,6 +56,11 @@ def test_functions(declared):
     result = declared.midpoint((0.0, 2.0), (1.0, 4.0))
     assert (result.x, result.y) == (0.5, 3.0)
     assert declared.add(a=3, b=4) == declared["add"](3, 4) == 7
+    assert "add" in declared
+    assert "VERSION" in declared
+    assert "nothing" not in declared
+    assert 5 not in declared
+    assert list(declared)[:2] == ["midpoint", "add"]
     assert declared.faster(declared.SLOW) == declared.FAST == 4
     first = ffi.new(declared.types["node"], (None, 5))
     second = ffi.new(declared.types["struct node"], (first, 6))

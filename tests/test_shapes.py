@@ -361,8 +361,11 @@ def remade(function, prototype):
 def test_out_lengths_that_cannot_be(lib):
     with refused(ValueError, match=r"range\(\): argument 'y': the length n is -1"):
         lib.range(-1, 3)
-    with pytest.raises((ValueError, MemoryError)):
-        remade(lib.range, "void f(int64_t n, int step, int y[n * n])")(2**31, 1)
+    squares = remade(lib.range, "void f(int64_t n, int step, int y[n * n])")
+    with refused(ValueError, match=r"argument 'y': .*too big.*, got int y\[n \* n\]"):
+        squares(2**31, 1)
+    with pytest.raises(MemoryError):
+        squares(2**26, 1)
     with refused(ValueError, match=r"the length n << 60 cannot be computed"):
         remade(lib.range, "void f(int64_t n, int step, int y[n << 60])")(2**31, 1)
 
@@ -409,6 +412,23 @@ def test_pickles(lib):
         assert restored.prototype == function.prototype
         assert inspect.signature(restored) == inspect.signature(function)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(lib.range))(3, 2), [0, 2, 4])
+
+
+def test_the_declaration_that_tells_more(lib):
+    library = ffi.dlopen(lib.path)
+    plain = "double dot(size_t n, const double *x, const double *y);"
+    library.cdef(plain + "double dot(size_t n, const double x[n], const double y[n]);" + plain)
+    assert library.dot(np.ones(3), np.ones(3)) == 3.0
+
+
+def test_out_that_is_too_small(lib):
+    for wrong in (np.zeros(0, np.intc), np.zeros((3, 0), np.intc)):
+        with refused(ValueError, match=r"both\(\): argument 'a': expected 1 items of int, got array"):
+            lib.both(a=wrong)
+    assert lib.both(a=np.zeros((), np.intc), b=np.zeros(7))[0] == 3
+    # What is written to tells no length.
+    with refused(TypeError, match=r"cumulate\(\): argument 'n': expected an int, as no array"):
+        lib.cumulate(None, y=np.zeros(3))
 
 
 # --- numbers by reference, and sequences of strings
