@@ -34,7 +34,7 @@ int show(char *to, size_t size, const char *kinds, ...)
             at += snprintf(to + at, size - at, "L%llu ", va_arg(list, unsigned long long));
             break;
         case 'd': at += snprintf(to + at, size - at, "d%.17g ", va_arg(list, double)); break;
-        case 'D': at += snprintf(to + at, size - at, "D%.21Lg ", va_arg(list, long double)); break;
+        case 'D': at += snprintf(to + at, size - at, "D%.40Lg ", va_arg(list, long double)); break;
         case 's': at += snprintf(to + at, size - at, "s%s ", va_arg(list, const char *)); break;
         case 'p': at += snprintf(to + at, size - at, "p%d ", *va_arg(list, int *)); break;
         case 'n': at += snprintf(to + at, size - at, "n%d ", va_arg(list, void *) == NULL); break;
