@@ -5,17 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from needs import need_command, need_lapack, need_library
 
 import ffi
 
+# What else they need, which comes with none of the packages that the tests install.
+NEEDS: dict[str, Callable[[], object]] = {
+    "fftw_transform": partial(need_library, "fftw3"),
+    "fortran_routine": partial(need_command, "gfortran"),
+    "gsl_statistics": partial(need_library, "gsl"),
+    "lapack_solve": need_lapack,
+    "sqlite_query": partial(need_library, "sqlite3"),
+    "zlib_compress": partial(need_library, "z"),
+}
 SCRIPTS = sorted(Path(__file__).parents[1].glob("examples/*.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_example(script: Path, tmp_path: Path) -> None:
+    NEEDS.get(script.stem, lambda: None)()
     env = {**os.environ, "PYTHONPATH": str(Path(ffi.__file__).parents[1])}
     command = [sys.executable, "-W", "error", str(script)]
     done = subprocess.run(
@@ -26,4 +39,5 @@ def test_example(script: Path, tmp_path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert {"demo", "qsort", "snprintf", "struct_by_value"} <= {script.stem for script in SCRIPTS}
+    names = {"demo", "qsort", "snprintf", "struct_by_value", *NEEDS}
+    assert names <= {script.stem for script in SCRIPTS}

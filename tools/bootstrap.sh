@@ -1,16 +1,18 @@
 #!/bin/sh
-# usage: tools/bootstrap.sh [PYTHON [COMMAND...]]
+# usage: tools/bootstrap.sh [PYTHON [NAME...]]
 #
 # Install what a build needs and this machine lacks: make, Python with its venv module and headers,
-# a C compiler, libffi's headers; and the commands asked for: clang is known. Uses apt-get, dnf, apk or brew, with sudo where it must; where
-# that is not possible, prints the line to run and fails.
+# a C compiler, libffi's headers; and what is asked for of the commands clang and gfortran and of
+# the libraries fftw3, gsl, lapacke, sqlite3 and zlib, which come with their headers. Uses apt-get,
+# dnf, apk or brew, with sudo where it must; where that is not possible, prints the line to run and
+# fails.
 
 # shellcheck disable=SC2086  # commands, package names and flags are kept as lists of words
 set -eu
 
 python=${1:-python3}
 test $# = 0 || shift
-commands=$*
+names=$*
 
 say() {
     echo "bootstrap: $*" >&2
@@ -22,8 +24,18 @@ py() {
 
 # Print the words for what is missing.
 missing() {
-    for command in make $commands; do
-        command -v "$command" >/dev/null || echo "$command"
+    for name in make $names; do
+        case $name in
+            fftw3 | lapacke | sqlite3) header=$name.h ;;
+            gsl) header=gsl/gsl_version.h ;;
+            zlib) header=zlib.h ;;
+            *) header= ;;
+        esac
+        if test -z "$header"; then
+            command -v "$name" >/dev/null || echo "$name"
+        else
+            compiles "#include <$header>" || echo "$name"
+        fi
     done
     if command -v "$python" >/dev/null; then
         py 'import ensurepip, venv' || echo python-venv
@@ -66,6 +78,22 @@ packages() {
             *-make) echo make ;;
             brew-clang) echo llvm ;;
             *-clang) echo clang ;;
+            brew-gfortran) echo gcc ;;
+            dnf-gfortran) echo gcc-gfortran ;;
+            *-gfortran) echo gfortran ;;
+            brew-fftw3) echo fftw ;;
+            brew-gsl | brew-sqlite3 | brew-zlib) echo "${word%3}" ;;
+            brew-lapacke) echo lapack ;;
+            apt-get-fftw3) echo libfftw3-dev ;;
+            apt-get-gsl | apt-get-sqlite3) echo "lib$word-dev" ;;
+            apt-get-lapacke) echo liblapacke-dev ;;
+            apt-get-zlib) echo zlib1g-dev ;;
+            dnf-fftw3) echo fftw-devel ;;
+            dnf-gsl | dnf-sqlite3 | dnf-zlib) echo "${word%3}-devel" ;;
+            dnf-lapacke) echo lapack-devel ;;
+            apk-fftw3) echo fftw-dev ;;
+            apk-gsl | apk-sqlite3 | apk-zlib) echo "${word%3}-dev" ;;
+            apk-lapacke) echo lapack-dev ;;
             brew-python | brew-python-venv | brew-python-headers) echo python ;;
             *-python | dnf-python-venv | apk-python-venv) echo python3 ;;
             apt-get-python-venv) echo "python${version:-3}-venv" ;;
