@@ -15,6 +15,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _faults     what the platform's libffi gets wrong
 #   _prototype  what functions take and return, and what else declarations say
 #   _cwords     the words for types in C and its standard headers
+#   _cattrs     attributes of gcc, and names in assembly
 #   _ctext      C text before it is parsed
 #   _cexpr      integer expressions in C
 #   _cparse     pycparser's nodes -> types and prototypes

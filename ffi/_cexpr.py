@@ -70,6 +70,11 @@ def integer(value: int) -> Integer | None:
     return Integer(value, _LONGLONG, False) if Integer(value, _LONGLONG, False).fits else None
 
 
+def number_of(value: Integer | float) -> int | float:
+    """Return a constant's number."""
+    return value.value if isinstance(value, Integer) else value
+
+
 def read_integer(text: str) -> Integer | None:
     """Return what an integer literal says; None if it is none, or has no type in C."""
     match = _LITERAL.fullmatch(text)

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ffi._cexpr import Integer, compile_program, evaluate, integer, read_number
+from ffi._cattrs import Attribute, refusal, size_of_mode, symbol_of
+from ffi._cexpr import Integer, compile_program, evaluate, integer, number_of, read_number
 from ffi._ctext import Checker, Text, Token, undeclared
-from ffi._cwords import BY_WORDS, TYPEDEFS
+from ffi._cwords import BY_WORDS, PASSED_VA_LIST, TYPEDEFS, VA_LIST
 from ffi._layouts import (
     agree,
     define,
     depth_of,
     enum_type,
     function_type,
+    is_signed,
     item_of,
     kind_of,
     opaque,
@@ -37,7 +39,6 @@ from ffi.errors import Error, FFINotImplementedError, FFITypeError, FFIValueErro
 
 # Where structs point at structs that point at structs, what is deeper is pointed at by its tag.
 MAX_POINTED = 16
-
 
 Modifiers = list[Any]
 
@@ -60,6 +61,8 @@ class Reader:
         self.functions: dict[str, Prototype] = {}
         self.variables: dict[str, Type] = {}
         self.const: set[str] = set()
+        # Of functions whose symbols have other names.
+        self.symbols: dict[str, str] = {}
         # Tags that were used before they were defined.
         self.incomplete: dict[str, Type] = {}
         # Names of const types.
@@ -100,15 +103,15 @@ class Reader:
         for statement in self.text.statements:
             for node in self.parse(statement):
                 self.declare(node)
+        for attributes in self.text.attributes.values():
+            raise refusal(attributes[0], self.text.fail)
         return declarations(
             {name: self.completed(function) for name, function in self.functions.items()},
             {name: self.complete(declared) for name, declared in self.variables.items()},
             {name: self.complete(declared) for name, declared in self.types.items()},
-            {
-                name: value.value if isinstance(value, Integer) else value
-                for name, value in self.constants.items()
-            },
+            {name: number_of(value) for name, value in self.constants.items()},
             self.const,
+            self.symbols,
         )
 
     def completed(self, prototype: Prototype) -> Prototype:
@@ -161,9 +164,9 @@ class Reader:
     def add_constant(self, name: str, value: Integer | float, offset: int) -> None:
         """Declare a constant."""
         known = self.constant(name)
-        number = value.value if isinstance(value, Integer) else value
+        number = number_of(value)
         if known is not None:
-            before = known.value if isinstance(known, Integer) else known
+            before = number_of(known)
             if before != number or type(before) is not type(number):
                 message = f"{name!r} is {number} here, and {before} before"
                 raise self.text.fail(FFIValueError, offset, message)
@@ -189,6 +192,10 @@ class Reader:
 
     def declare_type(self, node: Any) -> None:
         found, const = self.declared(node.type, node, node.name)
+        for attribute in self.attributes_of(node):
+            if attribute.name == "asm" or type(node.type).__name__ != "TypeDecl":
+                raise refusal(attribute, self.text.fail)
+            found = self.with_attribute(found, attribute)
         self.check_new(node, "types")
         known = self.types.get(node.name) or self.given_types.get(node.name)
         known = None if known is None else self.complete(known)
@@ -205,6 +212,13 @@ class Reader:
         if kind_of(self.outermost(node.type)) == "function":
             found, _ = self.declared(node.type, node)
             prototype: Prototype = found.prototype
+            for attribute in self.attributes_of(node):
+                if attribute.name != "asm":
+                    raise refusal(attribute, self.text.fail)
+                symbol = symbol_of(attribute)
+                if self.symbols.setdefault(name, symbol) != symbol:
+                    message = f"{name!r} is {symbol} here, and {self.symbols[name]} before"
+                    raise self.fail(FFIValueError, node, message)
             self.check_new(node, "functions")
             self.check_value(prototype.rtype, node)
             known = self.functions.get(name)
@@ -432,7 +446,45 @@ class Reader:
             return [(None, found)] if is_member else []
         found, _ = self.declared(node.type, node)
         self.check_value(found, node)
+        for attribute in self.attributes_of(node):
+            # It can only become more.
+            if self.alignment(attribute) > found.alignment:
+                raise refusal(attribute, self.text.fail)
         return [(node.name, found)]
+
+    # --- attributes
+
+    def attributes_of(self, node: Any) -> list[Attribute]:
+        """Take the attributes that end a declarator."""
+        if not self.text.attributes:
+            return []
+        inner = node.type
+        while type(inner).__name__ != "TypeDecl":
+            inner = inner.type
+        return self.text.attributes.pop(self.text.offset_of(inner), [])
+
+    def with_attribute(self, found: Type, attribute: Attribute) -> Type:
+        """Return the type that a typedef with an attribute names."""
+        if attribute.name == "mode":
+            size = size_of_mode(attribute)
+            if size is None or kind_of(found) != "integer":
+                raise refusal(attribute, self.text.fail)
+            return scalars[f"{'' if is_signed(found) else 'u'}int{8 * size}"]
+        if self.alignment(attribute) != found.alignment:
+            raise refusal(attribute, self.text.fail)
+        return found
+
+    def alignment(self, attribute: Attribute) -> int:
+        """Return the argument of the attribute ``aligned``."""
+        if attribute.name != "aligned":
+            raise refusal(attribute, self.text.fail)
+        text = f"char[{attribute.argument}]"
+        try:
+            reader = Reader("type", text, self.given_types, self.given_constants)
+            reader.types, reader.constants = self.types, self.constants
+            return item_of(reader.read_type())[1]
+        except Error:
+            raise refusal(attribute, self.text.fail) from None
 
     def enum(self, node: Any, name: str | None) -> Type:
         """Define an enum; `name` is for one without a tag."""
@@ -503,6 +555,8 @@ class Reader:
             lengths.append(dimension((length,)))
         if kind_of(found) == "void" and not lengths:
             raise self.fail(FFITypeError, node, "a parameter cannot be void")
+        if found == VA_LIST and not lengths:
+            return Parameter(node.name, PASSED_VA_LIST)
         self.check_value(found, node)
         if not lengths:
             if kind_of(found) == "function":

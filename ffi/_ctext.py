@@ -1,8 +1,8 @@
 """C text before it is parsed: its tokens and statements, and what is wrong with them.
 
-Comments, attributes and ``#define`` lines are taken out here, undeclared types are found, and
-pycparser, which is imported at the first text, is called. What a declaration means is decided
-elsewhere.
+Comments, attributes, ``#define`` lines and static functions are taken out here, undeclared types
+are found, and pycparser, which is imported at the first text, is called. What a declaration means
+is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import takewhile
 from typing import Any
 
+from ffi._cattrs import Attribute, declared_before, refusal, without_attributes
 from ffi._layouts import spell_c
 from ffi._tables import types as scalars
 from ffi.errors import Error, FFINotImplementedError, FFITypeError, FFIValueError
@@ -56,21 +57,12 @@ _REFUSED = {
     "__asm": "names in assembly",
     "__asm__": "names in assembly",
     "__declspec": "attributes of Windows",
+    **{
+        word: f"numbers of type {word}"
+        for word in ("_Float128", "__float128", "__int128", "_Float16", "__fp16", "__bf16")
+    },
+    **{f"_Decimal{bits}": "decimal numbers" for bits in (32, 64, 128)},
 }
-# Attributes that say nothing about the layout of a type or the way a function is called.
-_HARMLESS = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        access alloc_align alloc_size always_inline artificial assume_aligned availability
-        cold const counted_by deprecated error externally_visible fallthrough flatten
-        format format_arg gnu_inline hot leaf malloc maybe_unused may_alias noclone
-        nodiscard noinline nonnull nonstring noreturn nothrow null_terminated_string_arg
-        pure reproducible returns_nonnull returns_twice sentinel unsequenced unused used
-        visibility warn_unused_result warning weak
-        """,
-    )
-)
 # Of gcc's other spellings: what they are.
 _SAME = {
     "__const": "const",
@@ -83,7 +75,10 @@ _SAME = {
     "__inline__": "inline",
 }
 
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+# Or a string, in which there are none.
+_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|/\*.*?\*/|//[^\n]*', re.DOTALL)
+# What matters for the end of a function's body.
+_IN_BODY = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[{}]', re.DOTALL)
 _TOKEN = re.compile(
     r"[A-Za-z_$][\w$]*|\.\.\.|\.?\d(?:[eEpP][+-]|[\w.])*|'(?:[^'\\\n]|\\.)+'|<<|>>|[<>=!]=|&&|\|\||\S",
     re.ASCII,
@@ -91,8 +86,6 @@ _TOKEN = re.compile(
 _WORD = re.compile(r"[A-Za-z_$]")
 _IGNORED = re.compile(r"\b(?:__restrict__|__restrict|__extension__)\b|[\r\v\f]")
 _OTHER_WORDS = re.compile(rf"\b(?:{'|'.join(_SAME)})\b")
-_ATTRIBUTE = re.compile(r"\b__attribute(?:__)?\b\s*\(|\[\s*\[")
-_ATTRIBUTE_NAME = re.compile(r"(?:\w+\s*::\s*)?(\w+)")
 _DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_$][\w$]*)[ \t]+(\S[^\n]*)$", re.M | re.A)
 _PLACE = re.compile(r"[^:]*:(\d+):(\d+): (.*)", re.DOTALL)
 
@@ -125,6 +118,8 @@ class Text:
         The tokens of each declaration, without the semicolon at its end.
     defines : list of (str, str, int)
         The name, the text and the place of each ``#define``.
+    attributes : dict of int to list of Attribute
+        Those that matter, by the place of the name whose declaration they end.
     """
 
     def __init__(self, what: str, text: str) -> None:
@@ -133,15 +128,17 @@ class Text:
             raise FFIValueError(f"{what}: expected at most {limit} characters, got {len(text)}")
         self.what = what
         self.text = text
-        code = _IGNORED.sub(_blank, _COMMENT.sub(_blank, text))
+        code = _COMMENT.sub(lambda match: match[0] if match[0][0] == '"' else _blank(match), text)
+        code = _IGNORED.sub(_blank, code)
         code = _OTHER_WORDS.sub(lambda match: _SAME[match[0]].ljust(len(match[0])), code)
         self.defines: list[tuple[str, str, int]] = []
         if what == "declarations":
             code = _DEFINE.sub(self._take_define, code)
-        self.code = self._without_attributes(code)
+        self.code, attributes = without_attributes(code, self.fail)
+        self.attributes: dict[int, list[Attribute]] = {}
         self.tokens = [Token(m[0], m.start()) for m in _TOKEN.finditer(self.code)]
         self._parser: Any = None
-        self.statements = self._split()
+        self.statements = self._split(attributes)
 
     def fail(self, kind: type[Error], offset: int, message: str) -> Error:
         """Make an error that says where in the text it is."""
@@ -150,6 +147,8 @@ class Text:
         shown = self.text
         if self.what == "declarations":
             shown = self.text[offset - column + 1 :].partition("\n")[0]
+            if len(shown) > 80 and column > 40:
+                shown = f"...{shown[column - 20 :]}"
         shown = "".join(c if c.isprintable() else "?" for c in " ".join(shown.split()))
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
         return kind(f"{self.what}: {line}:{column}: {message}: {shown}")
@@ -164,41 +163,9 @@ class Text:
         self.defines.append((match[1], match[2].strip(), match.start(1)))
         return _blank(match)
 
-    def _without_attributes(self, code: str) -> str:
-        match = _ATTRIBUTE.search(code)
-        while match is not None:
-            last = self._last_of_attribute(code, match)
-            inside = code[match.end() : last]
-            if inside.startswith("("):
-                inside = inside[1 : inside.rfind(")")]
-            self._check_attributes(inside, match.start())
-            blanked = re.sub(r"[^\n]", " ", code[match.start() : last + 1])
-            code = f"{code[: match.start()]}{blanked}{code[last + 1 :]}"
-            match = _ATTRIBUTE.search(code, last + 1)
-        return code
-
-    def _last_of_attribute(self, code: str, match: re.Match[str]) -> int:
-        opened = code[match.start() : match.end()].count("[") or 1
-        for i in range(match.end(), len(code)):
-            opened += (code[i] in "([") - (code[i] in ")]")
-            if opened == 0:
-                return i
-        raise self.fail(FFIValueError, match.start(), "an attribute is never closed")
-
-    def _check_attributes(self, inside: str, offset: int) -> None:
-        depth, start = 0, 0
-        for i, character in enumerate(f"{inside},"):
-            depth += (character in "([") - (character in ")]")
-            if character == "," and depth == 0:
-                name = _ATTRIBUTE_NAME.match(inside[start:i].strip())
-                start = i + 1
-                if name is not None and _bare(name[1]) not in _HARMLESS:
-                    message = f"the attribute {name[1]!r} is not supported"
-                    raise self.fail(FFINotImplementedError, offset, message)
-
     # --- statements
 
-    def _split(self) -> list[list[Token]]:
+    def _split(self, attributes: list[Attribute]) -> list[list[Token]]:
         statements: list[list[Token]] = [[]]
         if self.what == "prototype" and self.tokens and self.tokens[-1].text == ";":
             end = self.tokens.pop().offset
@@ -206,13 +173,21 @@ class Text:
         if not self.tokens and self.what != "declarations":
             raise FFIValueError(f"{self.what}: expected C, got {self.text[:80]!r}")
         opened: list[Token] = []
-        stars = axes = 0
+        stars = axes = skipped = kept = 0
         for token in self.tokens:
+            if token.offset < skipped:
+                continue
             sign = token.text
             self._check_token(token)
             stars = stars + 1 if sign == "*" else stars * (sign in PREFIXES)
             axes = axes + 1 if sign == "[" else axes * (sign != "," and sign != ";")
             if sign in ("(", "[", "{"):
+                if sign == "{" and not opened and self._starts_body(statements[-1]):
+                    skipped = self._end_of_body(statements[-1], token)
+                    statements[-1] = []
+                    while kept < len(attributes) and attributes[kept].offset < skipped:
+                        kept += 1
+                    continue
                 opened.append(token)
             elif sign in _CLOSES:
                 if not opened:
@@ -226,15 +201,45 @@ class Text:
             if sign == ";" and not opened:
                 if self.what != "declarations":
                     raise self.fail(FFIValueError, token.offset, "unexpected ';'")
+                while kept < len(attributes) and attributes[kept].offset < token.offset:
+                    self._keep(attributes[kept], statements[-1])
+                    kept += 1
                 statements.append([])
             else:
                 statements[-1].append(token)
         if opened:
             message = f"{opened[-1].text!r} is never closed"
             raise self.fail(FFIValueError, opened[-1].offset, message)
-        if statements[-1] and self.what == "declarations" and not _has_body(statements[-1]):
+        if kept < len(attributes):
+            raise refusal(attributes[kept], self.fail)
+        if statements[-1] and self.what == "declarations":
             raise self.fail(FFIValueError, self.end(), "expected ';' at the end")
         return [statement for statement in statements if statement]
+
+    def _keep(self, attribute: Attribute, statement: list[Token]) -> None:
+        place = declared_before(statement, attribute.offset)
+        if place is None:
+            raise refusal(attribute, self.fail)
+        self.attributes.setdefault(place, []).append(attribute)
+
+    def _starts_body(self, statement: list[Token]) -> bool:
+        return self.what == "declarations" and bool(statement) and statement[-1].text == ")"
+
+    def _end_of_body(self, statement: list[Token], brace: Token) -> int:
+        # Nobody outside can call a static function: its symbol is in no library.
+        words = takewhile(lambda token: token.text != "(", statement)
+        if not any(token.text == "static" for token in words):
+            place = declared_before(statement, brace.offset)
+            names = [token.text for token in statement if token.offset == place]
+            whose = f", that of {names[0]!r} for one" if names else ""
+            message = f"function bodies are not supported{whose}"
+            raise self.fail(FFINotImplementedError, brace.offset, message)
+        opened = 0
+        for match in _IN_BODY.finditer(self.code, brace.offset):
+            opened += (match[0] == "{") - (match[0] == "}")
+            if not opened:
+                return match.end()
+        raise self.fail(FFIValueError, brace.offset, "'{' is never closed")
 
     def _check_token(self, token: Token) -> None:
         if message := _REFUSED.get(token.text):
@@ -346,17 +351,6 @@ def is_complex(tokens: list[Token], i: int) -> bool:
     return not beside.isdisjoint(("float", "double"))
 
 
-def _has_body(statement: list[Token]) -> bool:
-    # Of a function, after which there is no semicolon; the checker says what is wrong.
-    pairs = pairwise(statement)
-    return any(one.text == ")" and other.text == "{" for one, other in pairs)
-
-
-def _bare(name: str) -> str:
-    # Of gcc's two names of an attribute, ``pure`` and ``__pure__``.
-    return name[2:-2] if name.startswith("__") and name.endswith("__") else name
-
-
 def _blank(match: re.Match[str]) -> str:
     # Lines and columns stay what they are.
     return re.sub(r"[^\n]", " ", match[0])
@@ -393,8 +387,9 @@ class Checker:
                 self._check_specifier(i, previous)
             place = self.places[-1] if self.places else ""
             in_expression = self.width or place in ("expression", "enum")
-            self.expression = self.expression + 1 if in_expression else 0
-            if self.expression > MAX_EXPRESSION and place == "expression":
+            ends = token.text == "," and place == "enum"
+            self.expression = self.expression + 1 if in_expression and not ends else 0
+            if self.expression > MAX_EXPRESSION:
                 raise self.fail(token, "an expression is too long")
             if token.text in _OPERATORS and not in_expression:
                 self._check_operator(token, place)

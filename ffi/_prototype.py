@@ -232,6 +232,8 @@ class Declarations(NamedTuple):
         Of enums, and of ``#define NAME number``.
     const : frozenset of str
         The variables that are const.
+    symbols : mapping of str to str
+        Of functions that have another name in the library, that name.
     """
 
     functions: Mapping[str, Prototype]
@@ -239,6 +241,7 @@ class Declarations(NamedTuple):
     types: Mapping[str, Type]
     constants: Mapping[str, int | float]
     const: frozenset[str] = frozenset()
+    symbols: Mapping[str, str] = MappingProxyType({})
 
 
 def declarations(
@@ -247,6 +250,7 @@ def declarations(
     types: dict[str, Type],
     constants: dict[str, int | float],
     const: Iterable[str],
+    symbols: dict[str, str],
 ) -> Declarations:
     """Return declarations that nobody can change."""
     return Declarations(
@@ -255,4 +259,5 @@ def declarations(
         MappingProxyType(types),
         MappingProxyType(constants),
         frozenset(const),
+        MappingProxyType(symbols),
     )

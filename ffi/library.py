@@ -207,8 +207,9 @@ class Library(Handle):
         Parameters
         ----------
         source : str
-            C, as a header has it after the preprocessor. Of preprocessor lines only
-            ``#define NAME number`` is taken.
+            C, as a header has it after the preprocessor, such as ``cc -E -P``. Of preprocessor
+            lines only ``#define NAME number`` is taken. Static functions with their bodies are
+            left out.
         out : mapping of str to sequence of str, optional
             For names of functions, the names of parameters that they only write to. The call makes
             what those point at, and returns it.
@@ -270,7 +271,7 @@ class Library(Handle):
             found = parse_declarations(source, self.types, self._constants)
             check_known(found, self._functions, self._variables, self._constants)
             prototypes = with_options(found, out, errcheck)
-            addresses = self._find_all([*prototypes, *found.variables])
+            addresses = self._find_all([*prototypes, *found.variables], found.symbols)
             if release_gil is None:
                 release_gil = self.release_gil
             functions = {
@@ -291,13 +292,14 @@ class Library(Handle):
         for name, function in functions.items():
             self._declare(name, function)
 
-    def _find_all(self, names: Sequence[str]) -> dict[str, int]:
+    def _find_all(self, names: Sequence[str], symbols: Mapping[str, str]) -> dict[str, int]:
         addresses, missing = {}, []
         for name in names:
+            symbol = symbols.get(name, name)
             try:
-                addresses[name] = find_address(self, name)
+                addresses[name] = find_address(self, symbol)
             except FFIOSError:
-                missing.append(name)
+                missing.append(symbol)
         if missing:
             raise FFIOSError(f"{self!r} lacks {', '.join(map(repr, missing))}")
         return addresses

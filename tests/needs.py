@@ -45,10 +45,10 @@ def need_command(name: str) -> None:
         lack(f"no command {name!r}")
 
 
-def need_header(*names: str, flags: tuple[str, ...] = ()) -> str:
+def need_header(*names: str, flags: tuple[str, ...] = (), compiler: str = CC) -> str:
     """Return what the C compiler's preprocessor makes of headers."""
     source = "".join(f"#include <{name}>\n" for name in names)
-    command = [*shlex.split(CC), "-E", "-P", *flags, "-x", "c", "-"]
+    command = [*shlex.split(compiler), "-E", "-P", *flags, "-x", "c", "-"]
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
     if done.returncode:
         lack(f"no header {' or '.join(names)}: {done.stderr.strip()[-200:]}")

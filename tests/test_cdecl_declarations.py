@@ -315,6 +315,13 @@ def test_prefixes_attributes_and_comments():
     assert found.const == {"k", "m"}
 
 
+def test_long_enums():
+    names = [f"A{i}" for i in range(1000)]
+    text = ", ".join(f"{name} = ((1 << 3) + {i})" for i, name in enumerate(names))
+    found = parse_declarations(f"enum {{ {text} }};").constants
+    assert list(found.values()) == list(range(8, 1008))
+
+
 def test_variadic():
     prototype = parse_prototype("int printf(const char *format, ...)")
     assert prototype.variadic
@@ -422,6 +429,16 @@ def test_messages_show_the_line():
         TypeError, match=r"^declarations: 3:9: undeclared type 'foo': \*/int g\(foo x\);$"
     ):
         parse_declarations("int f(int);\n/* g\n*/int g(foo x);\nint h(int);")
+
+
+def test_messages_show_the_place_in_a_long_line():
+    line = " ".join(f"int f{i}(int x);" for i in range(50))
+    with refused(
+        TypeError,
+        match=r"^declarations: 1:797: undeclared type 'foo': "
+        r"\.\.\. f49\(int x\); int g\(foo x\); int f0\(int x\); .*\.\.\.$",
+    ):
+        parse_declarations(f"{line} int g(foo x); {line}")
 
 
 def test_large_headers_are_read_fast():

@@ -148,6 +148,17 @@ def test_missing_symbols_are_named_together(library):
             getattr(library, name)
 
 
+def test_names_in_assembly(library):
+    library.cdef('int sum(int a, int b) __asm__("add");')
+    assert (library.sum(3, 4), library["sum"].__name__) == (7, "sum")
+    with refused(AttributeError, match="no declared function 'add'"):
+        library.add(3, 4)
+    with refused(OSError, match=r"^cdef\(\): .* lacks 'none'$"):
+        library.cdef('int add(int a, int b) __asm__("none");')
+    with refused(TypeError, match="'sum' is not its symbol"):
+        pickle.dumps(library.sum)
+
+
 def test_names_of_the_librarys_own(library):
     library.cdef("int types(void); enum { name = 3, closed };")
     assert library.types is not library["types"]
