@@ -20,9 +20,9 @@ _HARMLESS = frozenset(
         r"\w+",
         """
         access alloc_align alloc_size always_inline artificial assume_aligned availability
-        cold const counted_by deprecated error externally_visible fallthrough flatten
-        format format_arg gnu_inline hot leaf malloc maybe_unused may_alias noclone
-        nodiscard noinline nonnull nonstring noreturn nothrow null_terminated_string_arg
+        cold const constructor counted_by deprecated destructor error externally_visible
+        fallthrough flatten format format_arg gnu_inline hot leaf malloc maybe_unused may_alias
+        noclone nodiscard noinline nonnull nonstring noreturn nothrow null_terminated_string_arg
         pure reproducible returns_nonnull returns_twice sentinel unsequenced unused used
         visibility warn_unused_result warning weak
         """,

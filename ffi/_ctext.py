@@ -1,6 +1,6 @@
 """C text before it is parsed: its tokens and statements, and what is wrong with them.
 
-Comments, attributes, ``#define`` lines and static functions are taken out here, undeclared types
+Comments, attributes, ``#define`` lines and bodies of functions are taken out here, undeclared types
 are found, and pycparser, which is imported at the first text, is called. What a declaration means
 is decided elsewhere.
 """
@@ -86,6 +86,10 @@ _TOKEN = re.compile(
 _WORD = re.compile(r"[A-Za-z_$]")
 _IGNORED = re.compile(r"\b(?:__restrict__|__restrict|__extension__)\b|[\r\v\f]")
 _OTHER_WORDS = re.compile(rf"\b(?:{'|'.join(_SAME)})\b")
+# Pragmas that say nothing about types and calls, other than "pack".
+_PRAGMA = re.compile(
+    r"^[ \t]*#[ \t]*pragma[ \t]+(?:GCC|clang)[ \t]+(?:diagnostic|visibility)\b[^\n]*$", re.M | re.A
+)
 _DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+([A-Za-z_$][\w$]*)[ \t]+(\S[^\n]*)$", re.M | re.A)
 _PLACE = re.compile(r"[^:]*:(\d+):(\d+): (.*)", re.DOTALL)
 
@@ -133,7 +137,7 @@ class Text:
         code = _OTHER_WORDS.sub(lambda match: _SAME[match[0]].ljust(len(match[0])), code)
         self.defines: list[tuple[str, str, int]] = []
         if what == "declarations":
-            code = _DEFINE.sub(self._take_define, code)
+            code = _DEFINE.sub(self._take_define, _PRAGMA.sub(_blank, code))
         self.code, attributes = without_attributes(code, self.fail)
         self.attributes: dict[int, list[Attribute]] = {}
         self.tokens = [Token(m[0], m.start()) for m in _TOKEN.finditer(self.code)]
@@ -183,10 +187,12 @@ class Text:
             axes = axes + 1 if sign == "[" else axes * (sign != "," and sign != ";")
             if sign in ("(", "[", "{"):
                 if sign == "{" and not opened and self._starts_body(statements[-1]):
-                    skipped = self._end_of_body(statements[-1], token)
-                    statements[-1] = []
+                    skipped = self._end_of_body(token)
                     while kept < len(attributes) and attributes[kept].offset < skipped:
                         kept += 1
+                    if self._is_declared(statements[-1], token):
+                        statements.append([])
+                    statements[-1] = []
                     continue
                 opened.append(token)
             elif sign in _CLOSES:
@@ -225,15 +231,18 @@ class Text:
     def _starts_body(self, statement: list[Token]) -> bool:
         return self.what == "declarations" and bool(statement) and statement[-1].text == ")"
 
-    def _end_of_body(self, statement: list[Token], brace: Token) -> int:
-        # Nobody outside can call a static function: its symbol is in no library.
-        words = takewhile(lambda token: token.text != "(", statement)
-        if not any(token.text == "static" for token in words):
-            place = declared_before(statement, brace.offset)
-            names = [token.text for token in statement if token.offset == place]
-            whose = f", that of {names[0]!r} for one" if names else ""
-            message = f"function bodies are not supported{whose}"
-            raise self.fail(FFINotImplementedError, brace.offset, message)
+    def _is_declared(self, statement: list[Token], brace: Token) -> bool:
+        # A static function is in no library. An inline one may be there too; its body is of no use.
+        words = {token.text for token in takewhile(lambda token: token.text != "(", statement)}
+        if "static" in words or "inline" in words:
+            return "static" not in words
+        place = declared_before(statement, brace.offset)
+        names = [token.text for token in statement if token.offset == place]
+        whose = f", that of {names[0]!r} for one" if names else ""
+        message = f"function bodies are not supported{whose}"
+        raise self.fail(FFINotImplementedError, brace.offset, message)
+
+    def _end_of_body(self, brace: Token) -> int:
         opened = 0
         for match in _IN_BODY.finditer(self.code, brace.offset):
             opened += (match[0] == "{") - (match[0] == "}")

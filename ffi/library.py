@@ -208,8 +208,8 @@ class Library(Handle):
         ----------
         source : str
             C, as a header has it after the preprocessor, such as ``cc -E -P``. Of preprocessor
-            lines only ``#define NAME number`` is taken. Static functions with their bodies are
-            left out.
+            lines only ``#define NAME number`` is taken. Static functions that have a body are left
+            out.
         out : mapping of str to sequence of str, optional
             For names of functions, the names of parameters that they only write to. The call makes
             what those point at, and returns it.

@@ -52,7 +52,8 @@ def test_modes(compile_c):
         assert (np.iinfo(declared.dtype).min < 0) == is_signed
 
 
-def test_static_functions_are_left_out():
+def test_functions_with_bodies():
+    # Static ones are in no library, others may be.
     found = parse_declarations(
         r"""
         int before(void);
@@ -63,9 +64,21 @@ def test_static_functions_are_left_out():
         }
         static struct s *other(void (*f)(int)) { return 0; } int after(void);
         __attribute__((always_inline)) static inline void last(void) {}
+        extern __inline __attribute__((gnu_inline)) int both(int x) { return x; }
+        inline double f(double x, ...) { return x; } inline double g(double);
         """
     )
-    assert list(found.functions) == ["before", "after"]
+    assert list(found.functions) == ["before", "after", "both", "f", "g"]
+    assert found.functions["f"].text == "double f(double x, ...)"
+
+
+def test_pragmas():
+    text = (
+        '#pragma GCC diagnostic ignored "-Wpedantic"\nint f(int);\n # pragma GCC visibility pop\n'
+    )
+    assert list(parse_declarations(text).functions) == ["f"]
+    with refused(NotImplementedError, match="3:1: preprocessor lines other than"):
+        parse_declarations("#pragma clang diagnostic push\n\n#pragma pack(1)\nint f(int);\n")
 
 
 def test_names_in_assembly():
@@ -133,6 +146,8 @@ def test_floating_types_by_their_bits():
         ("int f(int x __attribute__((mode(HI))));", NotImplementedError, "1:13: .*'mode'"),
         ("int f(int) __attribute__((mode(HI)));", NotImplementedError, "1:12: .*'mode'"),
         ("int f(int x[static 3]) { return 1; }", NotImplementedError, "that of 'f' for one"),
+        ("typedef int f(int x) { return 1; }", NotImplementedError, "bodies are not supported"),
+        ("inline int x { return 1; };", ValueError, "1:14: unexpected '{'"),
         ("static int f(int x) { return 1;", ValueError, "1:21: '{' is never closed"),
         ("int f(_Float128 x);", NotImplementedError, "1:7: numbers of type _Float128 are not"),
         ("_Decimal64 f(void);", NotImplementedError, "1:1: decimal numbers are not supported"),

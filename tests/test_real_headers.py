@@ -43,6 +43,12 @@ if sys.platform == "linux":
             (),
             (),
         ),
+        # With inline versions of some functions.
+        "fortified-c": (
+            ("stdio.h", "stdlib.h", "string.h", "wchar.h"),
+            ("-O2", "-D_GNU_SOURCE", "-D_FORTIFY_SOURCE=2"),
+            NUMBERS,
+        ),
         "posix": (("unistd.h", "signal.h", "sys/stat.h"), ("-D_GNU_SOURCE",), ()),
         "math": (("math.h", "complex.h", "fenv.h"), (), NUMBERS),
         "gnu-math": (("math.h",), ("-D_GNU_SOURCE",), NUMBERS),
