@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ffi._function import Function, declaration_of
 from ffi._layouts import agree, function_type, item_of, kind_of, pointer_to
@@ -19,6 +19,21 @@ from ffi.errors import Error, FFITypeError, FFIValueError, located
 ErrCheck = Callable[[Any, Function, tuple[Any, ...]], Any]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Variable(NamedTuple):
+    """How a variable is found.
+
+    Attributes
+    ----------
+    pointer : Type
+        The type of what `Library.variable` gives.
+    nbytes : int
+        How many bytes are known to be there, or -1.
+    """
+
+    pointer: Type
+    nbytes: int
 
 
 class Types(MutableMapping[str, Type]):
@@ -58,7 +73,7 @@ class Types(MutableMapping[str, Type]):
 def check_known(
     found: Declarations,
     functions: Mapping[str, Function],
-    variables: Mapping[str, Type],
+    variables: Mapping[str, Variable],
     constants: Mapping[str, int | float],
 ) -> None:
     """Raise for symbols that were declared in another way."""
@@ -71,12 +86,7 @@ def check_known(
                     f"function {name!r} is {prototype.text!r} here, and {before.text!r} before"
                 )
     for name, type in found.variables.items():
-        given = pointer_type(type, name in found.const)
-        if not agree(variables.get(name, given), given):
-            raise FFIValueError(
-                f"variable {name!r} is found by {given.name!r} here, and by "
-                f"{variables[name].name!r} before"
-            )
+        check_variable(name, variable_of(type, name in found.const), variables)
     for name in found.constants:
         if name in functions or name in variables:
             raise FFIValueError(f"constant {name!r} is declared as something else before")
@@ -86,11 +96,23 @@ def check_known(
             raise FFIValueError(f"{name!r} is declared as something else before")
 
 
-def pointer_type(variable: Type, const: bool) -> Type:
-    """Return the type of the pointer that `Library.variable` gives for a variable."""
-    if kind_of(variable) == "array":
-        variable, _ = item_of(variable)
-    return pointer_to(variable, const)
+def check_variable(name: str, found: Variable, known: Mapping[str, Variable]) -> None:
+    """Raise for a variable that was declared in another way."""
+    before = known.get(name, found)
+    if not agree(before.pointer, found.pointer):
+        raise FFIValueError(
+            f"variable {name!r} is found by {found.pointer.name!r} here, and by "
+            f"{before.pointer.name!r} before"
+        )
+
+
+def variable_of(declared: Type, const: bool) -> Variable:
+    """Return how a variable is found: an array by its first item."""
+    if kind_of(declared) != "array":
+        # An array of unknown length is declared by its items.
+        return Variable(pointer_to(declared, const), -1)
+    item, _ = item_of(declared)
+    return Variable(pointer_to(item, const), declared.size)
 
 
 def with_options(

@@ -65,9 +65,11 @@ def new(type, init=None):
     return new_pointer(pointer_type, memory.value, memory)
 
 
-def pointer_at(Type type not None, uintptr_t address, owner):
-    """Return a Pointer of this type, which keeps `owner`."""
-    return new_pointer(type, address, owner)
+def pointer_at(Type type not None, uintptr_t address, owner, Py_ssize_t nbytes):
+    """Return a Pointer of this type, which keeps `owner`, to so many bytes, -1 for unknown."""
+    cdef Pointer pointer = new_pointer(type, address, owner)
+    pointer.nbytes = nbytes
+    return pointer
 
 
 def gc(pointer, destructor):

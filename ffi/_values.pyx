@@ -189,6 +189,8 @@ cdef uintptr_t address_as(Type wanted, AddressHolder value) except 0:
         and not (is_byte(target) and is_byte(given)) and not is_same_target(target, given)
     ):
         hint = f"; its cast({wanted.name!r}) will do" if value.type.target is not None else ""
+        if target.code == given.code == _types.OPAQUE:
+            hint = ""
         raise FFITypeError(f"expected {wanted.name}, got {value!r}{hint}")
     return held_address(value)
 

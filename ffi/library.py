@@ -13,13 +13,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
-from ffi._declared import NOTHING, ErrCheck, Types, check_known, pointer_type, with_options
+from ffi._declared import (
+    NOTHING,
+    ErrCheck,
+    Types,
+    Variable,
+    check_known,
+    check_variable,
+    variable_of,
+    with_options,
+)
 from ffi._dl import Handle, find_address, open_shared_object, shared_of
 from ffi._function import Function, declaration_of, make_function
 from ffi._objects import pointer_at
 from ffi._pointers import Pointer
 from ffi._specs import as_type
-from ffi._types import Type
 from ffi.cdecl import Parameter, Prototype, parse_declarations, parse_prototype, with_out
 from ffi.errors import (
     Error,
@@ -85,7 +93,7 @@ class Library(Handle):
 
     _constants: dict[str, int | float]
     _functions: dict[str, Function]
-    _variables: dict[str, Type]
+    _variables: dict[str, Variable]
     _mode: int
     release_gil: bool
     types: Types
@@ -288,7 +296,7 @@ class Library(Handle):
             self._constants[name] = value
             self._show(name, value)
         for name, type in found.variables.items():
-            self._variables[name] = pointer_type(type, name in found.const)
+            self._variables[name] = variable_of(type, name in found.const)
         for name, function in functions.items():
             self._declare(name, function)
 
@@ -334,17 +342,20 @@ class Library(Handle):
         <ffi.Pointer char *** at 0x...>
         """
         try:
-            name, type = self._variable(declaration)
-            return pointer_at(type, find_address(self, name), shared_of(self))
+            name, variable = self._variable(declaration)
+            address = find_address(self, name)
+            return pointer_at(variable.pointer, address, shared_of(self), variable.nbytes)
         except Error as exc:
             raise located(exc, "variable()") from None
 
-    def _variable(self, declaration: str) -> tuple[str, Type]:
+    def _variable(self, declaration: str) -> tuple[str, Variable]:
         if not isinstance(declaration, str):
             raise FFITypeError(f"expected str, got {type(declaration).__name__}")
         name = declaration.strip()
         if name in self._variables:
             return name, self._variables[name]
+        if name in self._functions:
+            raise FFITypeError(f"{name!r} is a function of {self!r}")
         if re.fullmatch(r"\w*", name):
             raise FFITypeError(
                 f"{self!r} has no declared variable {name!r}; give 'double {name or 'name'}' or "
@@ -355,7 +366,11 @@ class Library(Handle):
         if len(found.variables) != 1 or found.functions or found.types or found.constants:
             raise FFITypeError(f"expected the declaration of one variable, got {declaration!r}")
         ((name, declared),) = found.variables.items()
-        return name, pointer_type(declared, name in found.const)
+        variable = variable_of(declared, name in found.const)
+        check_variable(name, variable, self._variables)
+        if name in self._functions:
+            raise FFITypeError(f"{name!r} is a function of {self!r}")
+        return name, variable
 
     def __getitem__(self, name: str) -> Any:
         found = self._functions.get(name)

@@ -106,6 +106,17 @@ def test_variables(declared):
     assert first[0][0].value == 8
     assert declared.variable("struct node *first")[0] == kept
     first[0] = None
+    # An array's size is known.
+    with refused(ValueError, match="expected at most 24 bytes"):
+        declared.variable("table").view(4)
+    with refused(ValueError, match="expected at most 24 bytes"):
+        declared.variable("table").cast("char *").view(25)
+    assert declared.variable("extern double table[]").view(3)[2] == 3
+    with refused(ValueError, match="variable 'table' is found by 'float \\*' here"):
+        declared.variable("float table[3]")
+    for text in ("add", "int add"):
+        with refused(TypeError, match="'add' is a function of"):
+            declared.variable(text)
     # The pointer keeps the library loaded.
     ffi.dlclose(declared)
     assert tolerance[0] == 1e-9
