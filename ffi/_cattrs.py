@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from ffi._tables import types as scalars
@@ -35,7 +37,10 @@ _POINTER = scalars["pointer"].size
 _SIZES = {"byte": 1, "QI": 1, "HI": 2, "SI": 4, "DI": 8, "pointer": _POINTER}
 _SIZES["word"] = scalars["long"].size
 
-_ATTRIBUTE = re.compile(r"\b__attribute(?:__)?\b\s*\(|\[\s*\[")
+_ATTRIBUTE = re.compile(r"(?:\b__attribute(?:__)?\b\s*(\()|(\[)\s*(?=\[))\s*")
+_SIGN = re.compile(r"[()\[\],]")
+# Signs that are quoted are none.
+_QUOTED = re.compile(r"""(["'])(?:(?!\1)[^\\\n]|\\.)*\1""")
 _NAME = re.compile(r"(?:\w+\s*::\s*)?(\w+)")
 _IN_ASSEMBLY = re.compile(r'\b(?:asm|__asm|__asm__)\b\s*\(\s*((?:"[^"\\\n]*"\s*)+)\)')
 _PIECE = re.compile(r'"([^"]*)"')
@@ -68,19 +73,19 @@ def without_attributes(code: str, fail: Fail) -> tuple[str, list[Attribute]]:
     found: list[Attribute] = []
     pieces: list[str] = []
     position = 0
-    match = _ATTRIBUTE.search(code)
+    signs = _QUOTED.sub(lambda match: "_" * len(match[0]), code)
+    match = _ATTRIBUTE.search(signs)
     while match is not None:
-        start, end = match.start(), _end(code, match, fail)
-        inside = code[match.end() : end - 1]
-        if inside.startswith("("):
-            inside = inside[1 : inside.rfind(")")]
-        found += _attributes(inside, start, fail)
+        start = match.start()
+        commas, end = _list_of(signs, match, fail)
+        for before, after in pairwise(commas):
+            found += _kept(code[before + 1 : after].strip(), start, fail)
         pieces += [code[position:start], _blank(code[start:end])]
         position = end
-        match = _ATTRIBUTE.search(code, position)
+        match = _ATTRIBUTE.search(signs, position)
     code = "".join([*pieces, code[position:]])
-    for match in _IN_ASSEMBLY.finditer(code):
-        found.append(Attribute("asm", "".join(_PIECE.findall(match[1])), match.start()))
+    for symbol in _IN_ASSEMBLY.finditer(code):
+        found.append(Attribute("asm", "".join(_PIECE.findall(symbol[1])), symbol.start()))
     found.sort(key=lambda attribute: attribute.offset)
     return _IN_ASSEMBLY.sub(lambda match: _blank(match[0]), code), found
 
@@ -95,9 +100,7 @@ def refusal(attribute: Attribute, fail: Fail) -> Error:
 
 def declared_before(statement: Sequence[Token], offset: int) -> int | None:
     """Return where the name stands that is declared by what comes before; None if that is none."""
-    i = len(statement) - 1
-    while i >= 0 and statement[i].offset > offset:
-        i -= 1
+    i = bisect_right(statement, offset, key=lambda token: token.offset) - 1
     closed: list[str] = []
     while i >= 0:
         sign = statement[i].text
@@ -123,37 +126,49 @@ def symbol_of(attribute: Attribute) -> str:
     return name.removeprefix("_") if sys.platform == "darwin" else name
 
 
-def _end(code: str, match: re.Match[str], fail: Fail) -> int:
-    opened = code[match.start() : match.end()].count("[") or 1
-    for i in range(match.end(), len(code)):
-        opened += (code[i] in "([") - (code[i] in ")]")
-        if opened == 0:
-            return i + 1
+def _list_of(signs: str, match: re.Match[str], fail: Fail) -> tuple[list[int], int]:
+    """Return what the attributes of a list stand between, and where the list ends."""
+    opened = [match[1] or match[2]]
+    commas = [match.end()]
+    closed = -1
+    if signs[match.end() : match.end() + 1] == opened[0]:
+        for found in _SIGN.finditer(signs, match.end()):
+            sign, place = found[0], found.start()
+            if sign in "([":
+                opened.append(sign)
+            elif sign == ",":
+                if len(opened) == 2:
+                    commas.append(place)
+            elif opened.pop() != _OPENS[sign]:
+                break
+            elif len(opened) == 1 and closed < 0:
+                closed = place
+            elif not opened:
+                if signs[closed + 1 : place].strip():
+                    break
+                return [*commas, closed], place + 1
     raise fail(FFIValueError, match.start(), "an attribute is never closed")
 
 
-def _attributes(inside: str, offset: int, fail: Fail) -> list[Attribute]:
-    found: list[Attribute] = []
-    depth, start = 0, 0
-    for i, character in enumerate(f"{inside},"):
-        depth += (character in "([") - (character in ")]")
-        if character == "," and depth == 0:
-            text = inside[start:i].strip()
-            start = i + 1
-            match = _NAME.match(text)
-            if match is None:
-                continue
-            attribute = Attribute(match[1], text[match.end() :].strip(), offset)
-            name = _bare(attribute.name)
-            if name in _KEPT:
-                if _POINTER == 8:
-                    # Where gcc prefers no other alignment than C's.
-                    text = re.sub(r"\b__alignof(?:__)?\b", "_Alignof", attribute.argument)
-                    attribute = attribute._replace(argument=text)
-                found.append(attribute._replace(name=name))
-            elif name not in _HARMLESS:
-                raise refusal(attribute, fail)
-    return found
+def _kept(text: str, offset: int, fail: Fail) -> list[Attribute]:
+    """Return an attribute if it matters."""
+    match = _NAME.match(text)
+    if match is None or match.end() < len(text.partition("(")[0].rstrip()):
+        # There may be none, and there are kinds that only C++ has.
+        if not text:
+            return []
+        raise refusal(Attribute(text.partition("\n")[0][:40], "", offset), fail)
+    attribute = Attribute(match[1], text[match.end() :].strip(), offset)
+    name = _bare(attribute.name)
+    if name not in _KEPT:
+        if name not in _HARMLESS:
+            raise refusal(attribute, fail)
+        return []
+    if _POINTER == 8:
+        # Where gcc prefers no other alignment than C's.
+        argument = re.sub(r"\b__alignof(?:__)?\b", "_Alignof", attribute.argument)
+        attribute = attribute._replace(argument=argument)
+    return [attribute._replace(name=name)]
 
 
 def _bare(name: str) -> str:

@@ -75,8 +75,10 @@ _SAME = {
     "__inline__": "inline",
 }
 
-# Or a string, in which there are none.
-_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|/\*.*?\*/|//[^\n]*', re.DOTALL)
+# Or what is quoted, in which there are none. A backslash continues a line, that of a comment too.
+_COMMENT = re.compile(
+    r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)+'|/\*.*?\*/|//(?:\\[ \t\r]*\n|[^\n])*""", re.DOTALL
+)
 # What matters for the end of a function's body.
 _IN_BODY = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[{}]', re.DOTALL)
 _TOKEN = re.compile(
@@ -132,7 +134,7 @@ class Text:
             raise FFIValueError(f"{what}: expected at most {limit} characters, got {len(text)}")
         self.what = what
         self.text = text
-        code = _COMMENT.sub(lambda match: match[0] if match[0][0] == '"' else _blank(match), text)
+        code = _COMMENT.sub(lambda match: _blank(match) if match[0][0] == "/" else match[0], text)
         code = _IGNORED.sub(_blank, code)
         code = _OTHER_WORDS.sub(lambda match: _SAME[match[0]].ljust(len(match[0])), code)
         self.defines: list[tuple[str, str, int]] = []

@@ -7,6 +7,7 @@ import pytest
 from checks import refused
 
 import ffi
+from ffi._ctext import Text
 from ffi.cdecl import parse_declarations, parse_prototype
 
 t = ffi.types
@@ -29,6 +30,66 @@ def test_attributes_that_change_nothing_here():
         "struct { long long ll; int i, a[2]; struct { char *p; }; }"
     )
     assert found.types["number"] is t.double
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("struct [[gnu::packed]] h { char a; int b; };", "packed"),
+        ("struct [[deprecated, __gnu__::__packed__]] h { char a; int b; };", "__packed__"),
+        ("struct h { char a; [[gnu::aligned(16)]] char b; };", "aligned"),
+        ("struct h { char a; char b [[gnu::aligned(16)]]; };", "aligned"),
+        ("[[nodiscard]] [[gnu::ms_abi]] int f(int);", "ms_abi"),
+        ("[[using gnu: packed]] int f(int);", "using gnu: packed"),
+        (
+            'struct h { int a; } __attribute__((deprecated("("), packed, deprecated(")")));',
+            "packed",
+        ),
+        ("struct h { int a; } __attribute__((deprecated('('), packed));", "packed"),
+        ("struct h { int a; } __attribute__ ( (const, packed) );", "packed"),
+        ("struct h { int a; } __attribute__((const packed));", "const packed"),
+        ('struct h { int a; } __attribute__(("packed"));', '"packed"'),
+    ],
+)
+def test_attributes_that_matter(text, name):
+    with refused(NotImplementedError, match=f"the attribute {name!r} is not supported"):
+        parse_declarations(text)
+
+
+def test_lists_of_attributes():
+    found = parse_declarations(
+        r"""
+        int f(int) __attribute__((deprecated("use g() :)"), , __const__)) __attribute__(());
+        [[nodiscard("a, [packed]"), gnu::pure]] int g(int x [[maybe_unused]]) [[]];
+        int h(int) __attribute__ ( ( deprecated ( "\"((" ) , unused ) );
+        """
+    )
+    assert list(found.functions) == ["f", "g", "h"]
+    for text in ("(const)", "((const)(pure))", "((const)]", "((const"):
+        with refused(ValueError, match="1:12: an attribute is never closed"):
+            parse_declarations(f"int f(int) __attribute__{text};")
+
+
+def test_many_attributes():
+    # Each is looked at once, however many a statement has.
+    members = "".join(f"int m{i} __attribute__((aligned(4)));" for i in range(10000))
+    text = Text("declarations", f"struct s {{ {members} }};")
+    assert len(text.attributes) == 10000
+
+
+def test_comments():
+    found = parse_declarations(
+        """
+        // one that goes on \\
+        int hidden; \\\t
+        int hidden;
+        enum { A = '"' }; /* " */ int f(int); // it's
+        enum { B = '\\'', C = '/' }; /* ' */ int g(int); // "
+        """
+    )
+    assert list(found.functions) == ["f", "g"]
+    assert found.constants == {"A": 34, "B": 39, "C": 47}
+    assert not found.variables
 
 
 def test_modes(compile_c):
