@@ -6,6 +6,7 @@ Nothing here touches a value, an address or a library.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ffi._cattrs import Attribute, refusal, size_of_mode, symbol_of
@@ -23,12 +24,15 @@ from ffi._layouts import (
     kind_of,
     opaque,
     pointer_to,
+    spell_c,
 )
 from ffi._prototype import (
+    NO_QUALITIES,
     Declarations,
     Dimension,
     Parameter,
     Prototype,
+    Qualities,
     declarations,
     dimension,
 )
@@ -52,10 +56,12 @@ class Reader:
         text: str,
         types: Mapping[str, Type],
         constants: Mapping[str, int | float],
+        qualities: Qualities = NO_QUALITIES,
     ) -> None:
         self.text = Text(what, text)
         self.given_types = types
         self.given_constants = constants
+        self.given_qualities = qualities
         self.types: dict[str, Type] = {}
         self.constants: dict[str, Integer | float] = {}
         self.functions: dict[str, Prototype] = {}
@@ -112,7 +118,17 @@ class Reader:
             {name: number_of(value) for name, value in self.constants.items()},
             self.const,
             self.symbols,
+            self.qualities(),
         )
+
+    def qualities(self) -> Qualities:
+        """Return what the types and constants declared here do not say of themselves."""
+        integers = {
+            name: (value.size, value.signed)
+            for name, value in self.constants.items()
+            if isinstance(value, Integer) and value != integer(value.value)
+        }
+        return Qualities(frozenset(self.const_types), MappingProxyType(integers))
 
     def completed(self, prototype: Prototype) -> Prototype:
         """Point at what was defined only after the function."""
@@ -153,7 +169,10 @@ class Reader:
         found = self.constants.get(name)
         if found is None and name in self.given_constants:
             given = self.given_constants[name]
-            return given if isinstance(given, float) else integer(given)
+            if isinstance(given, float):
+                return given
+            kind = self.given_qualities.integers.get(name)
+            return integer(given) if kind is None else Integer(given, *kind)
         return found
 
     def named_type(self, node: Any) -> Type:
@@ -200,8 +219,10 @@ class Reader:
         known = self.types.get(node.name) or self.given_types.get(node.name)
         known = None if known is None else self.complete(known)
         found = self.complete(found)
-        if known is not None and not agree(known, found):
-            message = f"{node.name!r} is {found.name} here, and {known.name} before"
+        was_const = self.is_const(node.name)
+        if known is not None and (const != was_const or not agree(known, found)):
+            here, before = spell_c(found, "", const), spell_c(known, "", was_const)
+            message = f"{node.name!r} is {here} here, and {before} before"
             raise self.fail(FFIValueError, node, message)
         self.types[node.name] = known or found
         if const:
@@ -269,6 +290,12 @@ class Reader:
         found = self.types.get(name) or self.given_types.get(name) or TYPEDEFS.get(name)
         return None if found is None else self.complete(found)
 
+    def is_const(self, name: str) -> bool:
+        """Return whether the type of this name is const."""
+        if name in self.types:
+            return name in self.const_types
+        return name in self.given_types and name in self.given_qualities.const
+
     def complete(self, found: Type) -> Type:
         """Return the definition of a type that has been defined by now, or a pointer to it."""
         definition = self.definition(found)
@@ -318,7 +345,7 @@ class Reader:
         where = inner if inner.coord is not None else place
         found = self.base(inner, where, name=name)
         words = getattr(inner, "names", None)
-        if words and len(words) == 1 and words[0] in self.const_types:
+        if words and len(words) == 1 and self.is_const(words[0]):
             const = True
         return found, const
 
@@ -481,6 +508,7 @@ class Reader:
         text = f"char[{attribute.argument}]"
         try:
             reader = Reader("type", text, self.given_types, self.given_constants)
+            reader.given_qualities = self.given_qualities
             reader.types, reader.constants = self.types, self.constants
             return item_of(reader.read_type())[1]
         except Error:

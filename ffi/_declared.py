@@ -13,7 +13,7 @@ from ffi._function import Function, declaration_of
 from ffi._layouts import agree, function_type, item_of, kind_of, pointer_to
 from ffi._specs import as_type
 from ffi._types import Type
-from ffi.cdecl import Declarations, Prototype, check_name, with_out
+from ffi.cdecl import Declarations, Prototype, Qualities, check_name, with_out
 from ffi.errors import Error, FFITypeError, FFIValueError, located
 
 ErrCheck = Callable[[Any, Function, tuple[Any, ...]], Any]
@@ -36,6 +36,14 @@ class Variable(NamedTuple):
     nbytes: int
 
 
+class Constants(dict[str, int | float]):
+    """The constants of a library, by their names in C."""
+
+    def __init__(self) -> None:
+        # Of those that have not the first of C's types that has their value: size and sign.
+        self.integers: dict[str, tuple[int, bool]] = {}
+
+
 class Types(MutableMapping[str, Type]):
     """The types that a library's prototypes may use, by their names in C.
 
@@ -46,6 +54,8 @@ class Types(MutableMapping[str, Type]):
 
     def __init__(self) -> None:
         self._types: dict[str, Type] = {}
+        # Names of those that are const, which types do not say.
+        self._const: set[str] = set()
 
     def __getitem__(self, name: str) -> Type:
         return self._types[name]
@@ -54,11 +64,13 @@ class Types(MutableMapping[str, Type]):
         try:
             check_name(name)
             self._types[name] = as_type(type)
+            self._const.discard(name)
         except Error as exc:
             raise located(exc, f"types[{name!r}]") from None
 
     def __delitem__(self, name: str) -> None:
         del self._types[name]
+        self._const.discard(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._types)
@@ -68,6 +80,27 @@ class Types(MutableMapping[str, Type]):
 
     def __repr__(self) -> str:
         return f"<types: {', '.join(self)}>"
+
+
+def qualities_of(types: Types, constants: Constants) -> Qualities:
+    """Return what a library's types and constants do not say of themselves."""
+    return Qualities(types._const, constants.integers)
+
+
+def declare_types(found: Declarations, types: Types) -> None:
+    """Add the types of declarations."""
+    for name, type in found.types.items():
+        types[name] = type
+        if name in found.qualities.const:
+            types._const.add(name)
+
+
+def declare_constants(found: Declarations, constants: Constants) -> None:
+    """Add the constants of declarations."""
+    for name, value in found.constants.items():
+        constants[name] = value
+        constants.integers.pop(name, None)
+    constants.integers.update(found.qualities.integers)
 
 
 def check_known(

@@ -5,7 +5,7 @@ Plain data, immutable, that says itself in C again; how text becomes it is `_cpa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, TypeGuard
 
@@ -217,6 +217,24 @@ def _check_out(parameter: Parameter) -> None:
         raise FFITypeError(f"{what}, of no known length")
 
 
+class Qualities(NamedTuple):
+    """What types and constants do not say of themselves.
+
+    Attributes
+    ----------
+    const : collection of str
+        Names of typedefs that are const, such as that of ``typedef const double weight;``.
+    integers : mapping of str to (int, bool)
+        Size and sign of constants that are not of the first of C's types that has their value.
+    """
+
+    const: Collection[str] = frozenset()
+    integers: Mapping[str, tuple[int, bool]] = MappingProxyType({})
+
+
+NO_QUALITIES = Qualities()
+
+
 class Declarations(NamedTuple):
     """What a text declares, each by its name in C.
 
@@ -234,6 +252,8 @@ class Declarations(NamedTuple):
         The variables that are const.
     symbols : mapping of str to str
         Of functions that have another name in the library, that name.
+    qualities : Qualities
+        Of the types and the constants.
     """
 
     functions: Mapping[str, Prototype]
@@ -242,6 +262,7 @@ class Declarations(NamedTuple):
     constants: Mapping[str, int | float]
     const: frozenset[str] = frozenset()
     symbols: Mapping[str, str] = MappingProxyType({})
+    qualities: Qualities = NO_QUALITIES
 
 
 def declarations(
@@ -251,6 +272,7 @@ def declarations(
     constants: dict[str, int | float],
     const: Iterable[str],
     symbols: dict[str, str],
+    qualities: Qualities,
 ) -> Declarations:
     """Return declarations that nobody can change."""
     return Declarations(
@@ -260,4 +282,5 @@ def declarations(
         MappingProxyType(constants),
         frozenset(const),
         MappingProxyType(symbols),
+        qualities,
     )

@@ -10,10 +10,18 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ffi._layouts import kind_of, spell_c
-from ffi._prototype import Declarations, Dimension, Parameter, Prototype, with_out
+from ffi._prototype import (
+    NO_QUALITIES,
+    Declarations,
+    Dimension,
+    Parameter,
+    Prototype,
+    Qualities,
+    with_out,
+)
 from ffi._specs import set_readers
 from ffi._types import Type
 from ffi.errors import FFITypeError, FFIValueError
@@ -26,6 +34,7 @@ __all__ = [
     "Dimension",
     "Parameter",
     "Prototype",
+    "Qualities",
     "check_name",
     "parse_declarations",
     "parse_definition",
@@ -46,6 +55,7 @@ def parse_declarations(
     source: str,
     types: Mapping[str, Type] = _NO_TYPES,
     constants: Mapping[str, int | float] = _NO_CONSTANTS,
+    qualities: Qualities = NO_QUALITIES,
 ) -> Declarations:
     """Read declarations, as a header has them.
 
@@ -57,6 +67,8 @@ def parse_declarations(
         What is known besides C's own types: typedef names, and tags as in ``"struct point"``.
     constants : mapping, optional
         What is known for dimensions and the like.
+    qualities : Qualities, optional
+        Of the known types and constants.
 
     Returns
     -------
@@ -75,7 +87,7 @@ def parse_declarations(
     """
     source = to_str("declarations", source)
     if types or constants:
-        return _read_declarations(source, types, constants)
+        return _read_declarations(source, types, constants, qualities)
     return _declarations(source)
 
 
@@ -83,6 +95,7 @@ def parse_prototype(
     text: str,
     types: Mapping[str, Type] = _NO_TYPES,
     constants: Mapping[str, int | float] = _NO_CONSTANTS,
+    qualities: Qualities = NO_QUALITIES,
 ) -> Prototype:
     """Read the prototype of a function.
 
@@ -90,7 +103,7 @@ def parse_prototype(
     ----------
     text : str
         Such as ``"double hypot(double x, double y)"``; names may be left out.
-    types, constants : mapping, optional
+    types, constants, qualities : optional
         As for `parse_declarations`.
 
     Returns
@@ -105,7 +118,7 @@ def parse_prototype(
     """
     text = to_str("prototype", text)
     if types or constants:
-        return _read_prototype(text, types, constants)
+        return _read_prototype(text, types, constants, qualities)
     return _prototype(text)
 
 
@@ -113,6 +126,7 @@ def parse_type(
     text: str,
     types: Mapping[str, Type] = _NO_TYPES,
     constants: Mapping[str, int | float] = _NO_CONSTANTS,
+    qualities: Qualities = NO_QUALITIES,
 ) -> Type:
     """Read the name of a type.
 
@@ -120,7 +134,7 @@ def parse_type(
     ----------
     text : str
         Such as ``"const double *"``.
-    types, constants : mapping, optional
+    types, constants, qualities : optional
         As for `parse_declarations`.
 
     Returns
@@ -135,7 +149,7 @@ def parse_type(
     """
     text = to_str("type", text)
     if types or constants:
-        return _read_type(text, types, constants)
+        return _read_type(text, types, constants, qualities)
     return _type(text)
 
 
@@ -265,36 +279,30 @@ def to_str(what: str, text: str) -> str:
     return str.__str__(text)
 
 
-def _reader(
-    what: str, text: str, types: Mapping[str, Type], constants: Mapping[str, int | float]
-) -> Reader:
+def _reader(what: str, text: str, *known: Any) -> Reader:
     from ffi._cparse import Reader
 
-    return Reader(what, text, types, constants)
+    return Reader(what, text, *known)
 
 
-def _read_declarations(
-    source: str, types: Mapping[str, Type], constants: Mapping[str, int | float]
-) -> Declarations:
-    reader = _reader("declarations", source, types, constants)
+def _read_declarations(source: str, *known: Any) -> Declarations:
+    reader = _reader("declarations", source, *known)
     try:
         return reader.read_declarations()
     except RecursionError:
         raise reader.text.no_stack() from None
 
 
-def _read_prototype(
-    text: str, types: Mapping[str, Type], constants: Mapping[str, int | float]
-) -> Prototype:
-    reader = _reader("prototype", text, types, constants)
+def _read_prototype(text: str, *known: Any) -> Prototype:
+    reader = _reader("prototype", text, *known)
     try:
         return reader.read_prototype()
     except RecursionError:
         raise reader.text.no_stack() from None
 
 
-def _read_type(text: str, types: Mapping[str, Type], constants: Mapping[str, int | float]) -> Type:
-    reader = _reader("type", text, types, constants)
+def _read_type(text: str, *known: Any) -> Type:
+    reader = _reader("type", text, *known)
     try:
         return reader.read_type()
     except RecursionError:

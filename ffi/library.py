@@ -15,11 +15,15 @@ from weakref import WeakValueDictionary
 
 from ffi._declared import (
     NOTHING,
+    Constants,
     ErrCheck,
     Types,
     Variable,
     check_known,
     check_variable,
+    declare_constants,
+    declare_types,
+    qualities_of,
     variable_of,
     with_options,
 )
@@ -28,7 +32,14 @@ from ffi._function import Function, declaration_of, make_function
 from ffi._objects import pointer_at
 from ffi._pointers import Pointer
 from ffi._specs import as_type
-from ffi.cdecl import Parameter, Prototype, parse_declarations, parse_prototype, with_out
+from ffi.cdecl import (
+    Parameter,
+    Prototype,
+    Qualities,
+    parse_declarations,
+    parse_prototype,
+    with_out,
+)
 from ffi.errors import (
     Error,
     FFIAttributeError,
@@ -91,7 +102,7 @@ class Library(Handle):
         "types",
     )
 
-    _constants: dict[str, int | float]
+    _constants: Constants
     _functions: dict[str, Function]
     _variables: dict[str, Variable]
     _mode: int
@@ -176,7 +187,7 @@ class Library(Handle):
                     f"expected a prototype, or a name and types, got {name!r} alone; give "
                     f"'int {name.strip() or 'name'}(double x)' or the like"
                 )
-            prototype = parse_prototype(name, self.types, self._constants)
+            prototype = parse_prototype(name, *self._known())
             if prototype.name is None:
                 raise FFIValueError(f"prototype: expected the function's name in {name!r}")
             return prototype.name, prototype
@@ -191,6 +202,9 @@ class Library(Handle):
         rtype, *atypes = found
         parameters = tuple(Parameter(None, atype) for atype in atypes)
         return str(name), Prototype(str(name), rtype, parameters)
+
+    def _known(self) -> tuple[Types, Constants, Qualities]:
+        return self.types, self._constants, qualities_of(self.types, self._constants)
 
     def _declare(self, name: str, function: Function) -> None:
         self._functions[name] = function
@@ -276,7 +290,7 @@ class Library(Handle):
             of uint16, got (4,)
         """
         try:
-            found = parse_declarations(source, self.types, self._constants)
+            found = parse_declarations(source, *self._known())
             check_known(found, self._functions, self._variables, self._constants)
             prototypes = with_options(found, out, errcheck)
             addresses = self._find_all([*prototypes, *found.variables], found.symbols)
@@ -290,10 +304,9 @@ class Library(Handle):
             }
         except Error as exc:
             raise located(exc, "cdef()") from None
-        for name, type in found.types.items():
-            self.types[name] = type
+        declare_types(found, self.types)
+        declare_constants(found, self._constants)
         for name, value in found.constants.items():
-            self._constants[name] = value
             self._show(name, value)
         for name, type in found.variables.items():
             self._variables[name] = variable_of(type, name in found.const)
@@ -362,7 +375,7 @@ class Library(Handle):
                 "the like"
             )
         text = declaration if name.endswith(";") else f"{declaration};"
-        found = parse_declarations(text, self.types, self._constants)
+        found = parse_declarations(text, *self._known())
         if len(found.variables) != 1 or found.functions or found.types or found.constants:
             raise FFITypeError(f"expected the declaration of one variable, got {declaration!r}")
         ((name, declared),) = found.variables.items()
@@ -491,7 +504,7 @@ def _fill(library: Library, mode: int, release_gil: bool) -> Library:
             f"argument 'release_gil': expected bool, got {type(release_gil).__name__}"
         )
     values = {
-        "_constants": {},
+        "_constants": Constants(),
         "_functions": {},
         "_mode": mode,
         "_variables": {},
