@@ -13,6 +13,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _direct     calls and closures without libffi
 #   _tables     the tables types, sizeof, alignof, abi
 #   _faults     what the platform's libffi gets wrong
+#   _dimension  lengths of array parameters, and the types that C computes them in
 #   _prototype  what functions take and return, and what else declarations say
 #   _cwords     the words for types in C and its standard headers
 #   _cattrs     attributes of gcc, and names in assembly

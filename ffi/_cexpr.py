@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from ffi._dimension import (
+    BINARY,
+    CONDITIONAL,
+    INT,
+    LONG,
+    LONGLONG,
+    Integer,
+    Program,
+    common,
+    literal,
+)
 from ffi._layouts import is_signed, kind_of
-from ffi._prototype import BINARY, CONDITIONAL, Program
 from ffi._tables import types
 from ffi._types import Type
 from ffi.errors import Error, FFINotImplementedError, FFITypeError, FFIValueError
-
-_INT = types.int.size
-_LONG = types.long.size
-_LONGLONG = types.longlong.size
 
 _LITERAL = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|0[0-7]*|[1-9]\d*)([uUlL]*)", re.ASCII)
 _FLOAT = re.compile(
@@ -27,20 +33,6 @@ _FLOAT = re.compile(
 )
 _CHARACTER = re.compile(r"'(?:([^'\\\n])|\\([0-7]{1,3})|\\x([0-9a-fA-F]+)|\\(.))'", re.ASCII)
 _ESCAPES = dict(zip("abfnrtv0'\"\\?", b"\a\b\f\n\r\t\v\0'\"\\?", strict=True))
-
-
-class Integer(NamedTuple):
-    """A value of an integer type, which has at least the size of int."""
-
-    value: int
-    size: int = _INT
-    signed: bool = True
-
-    @property
-    def fits(self) -> bool:
-        """Whether the type has this value."""
-        low, high = bounds(self.size, self.signed)
-        return low <= self.value <= high
 
 
 class Scope(Protocol):
@@ -54,20 +46,6 @@ class Scope(Protocol):
 
     def fail(self, kind: type[Error], node: Any, message: str) -> Error:
         """Make an error that says where a node stands."""
-
-
-def bounds(size: int, signed: bool) -> tuple[int, int]:
-    """Return the least and the greatest value of integers of a size."""
-    bits = 8 * size
-    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-
-
-def integer(value: int) -> Integer | None:
-    """Return a number as the first of C's types that has it, int or larger; None if none has."""
-    for size in (_INT, _LONG, _LONGLONG):
-        if Integer(value, size).fits:
-            return Integer(value, size)
-    return Integer(value, _LONGLONG, False) if Integer(value, _LONGLONG, False).fits else None
 
 
 def number_of(value: Integer | float) -> int | float:
@@ -88,7 +66,7 @@ def read_integer(text: str) -> Integer | None:
         return None
     octal = digits[0] == "0" and digits[1:].isdigit()
     value = int(digits, 8) if octal else int(digits, 0)
-    for size in {"": (_INT, _LONG, _LONGLONG), "l": (_LONG, _LONGLONG), "ll": (_LONGLONG,)}[length]:
+    for size in {"": (INT, LONG, LONGLONG), "l": (LONG, LONGLONG), "ll": (LONGLONG,)}[length]:
         for signed in (True, False):
             # Decimal ones are unsigned only if they say so.
             if (signed and unsigned) or (not signed and not unsigned and digits[0] != "0"):
@@ -124,8 +102,11 @@ def negative(number: Integer) -> Integer:
     return number._replace(value=value if number.signed else value % (1 << 8 * number.size))
 
 
-def evaluate(node: Any, scope: Scope) -> Integer:
+def evaluate(node: Any, scope: Scope, used: bool = True) -> Integer:
     """Return the value of a constant expression.
+
+    Of one that is not `used`, as C does not compute it, only the type matters: there is no mistake
+    in a division by zero, an overflow and the like.
 
     Raises
     ------
@@ -147,16 +128,16 @@ def evaluate(node: Any, scope: Scope) -> Integer:
             raise scope.fail(FFITypeError, node, f"{node.name!r} is no integer but {found!r}")
         return found
     if kind == "UnaryOp":
-        return _unary(node, scope)
+        return _unary(node, scope, used)
     if kind == "BinaryOp":
-        return _binary(node, scope)
+        return _binary(node, scope, used)
     if kind == "TernaryOp":
-        taken = node.iftrue if evaluate(node.cond, scope).value else node.iffalse
-        other = node.iffalse if taken is node.iftrue else node.iftrue
-        value, beside = evaluate(taken, scope), evaluate(other, scope)
-        return _converted(value, *_common(value, beside))
+        is_first = bool(evaluate(node.cond, scope, used).value)
+        first = evaluate(node.iftrue, scope, used and is_first)
+        second = evaluate(node.iffalse, scope, used and not is_first)
+        return _converted(first if is_first else second, *common(first, second))
     if kind == "Cast":
-        return _cast(node, scope)
+        return _cast(node, scope, used)
     raise scope.fail(FFINotImplementedError, node, f"{_WORDS.get(kind, kind)} are not supported")
 
 
@@ -188,7 +169,7 @@ def _constant(node: Any, scope: Scope) -> Integer:
     return found
 
 
-def _unary(node: Any, scope: Scope) -> Integer:
+def _unary(node: Any, scope: Scope, used: bool) -> Integer:
     if node.op in ("sizeof", "_Alignof"):
         if type(node.expr).__name__ != "Typename":
             raise scope.fail(FFITypeError, node.expr, f"{node.op} takes the name of a type here")
@@ -199,18 +180,18 @@ def _unary(node: Any, scope: Scope) -> Integer:
         return Integer(value, types.size_t.size, False)
     if node.op not in ("-", "+", "~", "!"):
         raise scope.fail(FFINotImplementedError, node, f"{node.op!r} is not supported")
-    operand = evaluate(node.expr, scope)
+    operand = evaluate(node.expr, scope, used)
     if node.op == "+":
         return operand
     if node.op == "!":
         return Integer(int(not operand.value))
     value = -operand.value if node.op == "-" else ~operand.value
-    return _checked(Integer(value, operand.size, operand.signed), node, scope)
+    return _checked(Integer(value, operand.size, operand.signed), node, scope, used)
 
 
-def _cast(node: Any, scope: Scope) -> Integer:
+def _cast(node: Any, scope: Scope, used: bool) -> Integer:
     wanted = scope.named_type(node.to_type)
-    operand = evaluate(node.expr, scope)
+    operand = evaluate(node.expr, scope, used)
     if kind_of(wanted) == "bool":
         return Integer(int(operand.value != 0))
     if kind_of(wanted) not in ("integer", "char"):
@@ -218,31 +199,36 @@ def _cast(node: Any, scope: Scope) -> Integer:
     signed = is_signed(wanted)
     value = _wrapped(operand.value, wanted.size, signed)
     # What is smaller than int becomes one in an expression.
-    return Integer(value) if wanted.size < _INT else Integer(value, wanted.size, signed)
+    return Integer(value) if wanted.size < INT else Integer(value, wanted.size, signed)
 
 
-def _binary(node: Any, scope: Scope) -> Integer:
+def _binary(node: Any, scope: Scope, used: bool) -> Integer:
     op = node.op
-    left = evaluate(node.left, scope)
+    left = evaluate(node.left, scope, used)
     if op in ("&&", "||"):
-        if bool(left.value) == (op == "||"):
-            return Integer(int(op == "||"))
-        return Integer(int(bool(evaluate(node.right, scope).value)))
-    right = evaluate(node.right, scope)
+        decides = bool(left.value) == (op == "||")
+        right = evaluate(node.right, scope, used and not decides)
+        return Integer(int(op == "||") if decides else int(bool(right.value)))
+    right = evaluate(node.right, scope, used)
     if op in ("<<", ">>"):
         if not 0 <= right.value < 8 * left.size:
+            if not used:
+                return left
             raise scope.fail(FFIValueError, node, f"a shift by {right.value} bits is undefined")
+        # C leaves the sign of ``1 << 31`` open, compilers do not.
         value = left.value << right.value if op == "<<" else left.value >> right.value
-        return _checked(left._replace(value=value), node, scope)
-    size, signed = _common(left, right)
+        return _converted(left._replace(value=value), left.size, left.signed)
+    size, signed = common(left, right)
     a, b = _wrapped(left.value, size, signed), _wrapped(right.value, size, signed)
     if op in _COMPARISONS:
         return Integer(int(_COMPARISONS[op](a, b)))
     if op in ("/", "%") and b == 0:
+        if not used:
+            return Integer(0, size, signed)
         raise scope.fail(FFIValueError, node, "a division by zero")
     if op not in _OPERATIONS:
         raise scope.fail(FFINotImplementedError, node, f"{op!r} is not supported")
-    return _checked(Integer(_OPERATIONS[op](a, b), size, signed), node, scope)
+    return _checked(Integer(_OPERATIONS[op](a, b), size, signed), node, scope, used)
 
 
 def _quotient(a: int, b: int) -> int:
@@ -270,14 +256,6 @@ _OPERATIONS: dict[str, Callable[[int, int], int]] = {
 }
 
 
-def _common(left: Integer, right: Integer) -> tuple[int, bool]:
-    # C's usual arithmetic conversions: the larger type; of equal ones the unsigned.
-    if left.size == right.size:
-        return left.size, left.signed and right.signed
-    larger = max(left, right, key=lambda operand: operand.size)
-    return larger.size, larger.signed
-
-
 def _wrapped(value: int, size: int, signed: bool) -> int:
     value %= 1 << 8 * size
     return value - (1 << 8 * size) if signed and value >> 8 * size - 1 else value
@@ -287,9 +265,9 @@ def _converted(number: Integer, size: int, signed: bool) -> Integer:
     return Integer(_wrapped(number.value, size, signed), size, signed)
 
 
-def _checked(number: Integer, node: Any, scope: Scope) -> Integer:
-    if not number.signed:
-        return _converted(number, number.size, False)
+def _checked(number: Integer, node: Any, scope: Scope, used: bool) -> Integer:
+    if not number.signed or not used:
+        return _converted(number, number.size, number.signed)
     if not number.fits:
         raise scope.fail(FFIValueError, node, f"{number.value} does not fit its type in C")
     return number
@@ -306,22 +284,31 @@ def compile_program(node: Any, scope: Scope, names: Collection[str]) -> Program:
     TypeError, ValueError, NotImplementedError
         As `evaluate` does, and for names that are neither parameters nor constants.
     """
-    mentioned = _mentioned(node)
-    if not any(name in names for name, _ in mentioned):
-        for name, where in mentioned:
-            if scope.constant(name) is None:
-                message = f"{name!r} is neither a parameter nor a constant"
-                raise scope.fail(FFITypeError, where, message)
+    if _is_constant(node, scope, names):
         return (evaluate(node, scope).value,)
+    return _compiled(node, scope, names, True)
+
+
+def _compiled(node: Any, scope: Scope, names: Collection[str], used: bool) -> Program:
     kind = type(node).__name__
+    if _is_constant(node, scope, names):
+        try:
+            return (literal(evaluate(node, scope)),)
+        except FFIValueError:
+            # Perhaps C never computes it.
+            if used or kind not in ("TernaryOp", "UnaryOp", "BinaryOp"):
+                raise
     if kind == "ID":
         return (node.name,)
     if kind == "TernaryOp":
-        parts = (node.cond, node.iftrue, node.iffalse)
-        first, second, third = (compile_program(part, scope, names) for part in parts)
-        return (*first, *second, *third, CONDITIONAL)
+        return (
+            *_compiled(node.cond, scope, names, used),
+            *_compiled(node.iftrue, scope, names, False),
+            *_compiled(node.iffalse, scope, names, False),
+            CONDITIONAL,
+        )
     if kind == "UnaryOp" and node.op in ("-", "+", "~", "!"):
-        inner = compile_program(node.expr, scope, names)
+        inner = _compiled(node.expr, scope, names, used)
         if node.op == "-":
             return (0, *inner, "-")
         return inner if node.op == "+" else (*inner, node.op)
@@ -329,8 +316,20 @@ def compile_program(node: Any, scope: Scope, names: Collection[str]) -> Program:
         words = {"Cast": "casts of parameters", "UnaryOp": "such operators on parameters"}
         what = words.get(kind, _WORDS.get(kind, kind))
         raise scope.fail(FFINotImplementedError, node, f"{what} are not supported in dimensions")
-    left, right = (compile_program(part, scope, names) for part in (node.left, node.right))
+    left = _compiled(node.left, scope, names, used)
+    right = _compiled(node.right, scope, names, used and node.op not in ("&&", "||"))
     return (*left, *right, node.op)
+
+
+def _is_constant(node: Any, scope: Scope, names: Collection[str]) -> bool:
+    mentioned = _mentioned(node)
+    if any(name in names for name, _ in mentioned):
+        return False
+    for name, where in mentioned:
+        if scope.constant(name) is None:
+            message = f"{name!r} is neither a parameter nor a constant"
+            raise scope.fail(FFITypeError, where, message)
+    return True
 
 
 def _mentioned(node: Any) -> list[tuple[str, Any]]:

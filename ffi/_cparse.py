@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from ffi._cattrs import Attribute, refusal, size_of_mode, symbol_of
-from ffi._cexpr import Integer, compile_program, evaluate, integer, number_of, read_number
+from ffi._cexpr import compile_program, evaluate, number_of, read_number
 from ffi._ctext import Checker, Text, Token, undeclared
 from ffi._cwords import BY_WORDS, PASSED_VA_LIST, TYPEDEFS, VA_LIST
+from ffi._dimension import Dimension, Integer, dimension, integer
 from ffi._layouts import (
     agree,
     define,
@@ -29,12 +30,10 @@ from ffi._layouts import (
 from ffi._prototype import (
     NO_QUALITIES,
     Declarations,
-    Dimension,
     Parameter,
     Prototype,
     Qualities,
     declarations,
-    dimension,
 )
 from ffi._specs import as_type, make_aggregate
 from ffi._tables import types as scalars
@@ -43,6 +42,8 @@ from ffi.errors import Error, FFINotImplementedError, FFITypeError, FFIValueErro
 
 # Where structs point at structs that point at structs, what is deeper is pointed at by its tag.
 MAX_POINTED = 16
+
+_MAX_LENGTH = (1 << 63) - 1
 
 Modifiers = list[Any]
 
@@ -610,6 +611,8 @@ class Reader:
         if len(found.program) == 1 and isinstance(value, int) and value < 1:
             message = f"a C array has at least one item, got length {found.text}"
             raise self.fail(FFIValueError, node.dim, message)
+        if len(found.program) == 1 and isinstance(value, int) and value > _MAX_LENGTH:
+            raise self.fail(FFIValueError, node.dim, f"no array has {found.text} items")
         return found
 
     def check_dimensions(

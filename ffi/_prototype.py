@@ -7,91 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
+from ffi._dimension import Dimension
 from ffi._layouts import kind_of, spell_c
 from ffi._types import Type
 from ffi.errors import FFITypeError, FFIValueError
-
-# Of a dimension: in postfix order, numbers, names of parameters, and operators.
-Program = tuple[int | str, ...]
-
-# The operators of a program with what they take, and how strongly C binds them.
-BINARY = {
-    "*": 12, "/": 12, "%": 12,
-    "+": 11, "-": 11,
-    "<<": 10, ">>": 10,
-    "<": 9, ">": 9, "<=": 9, ">=": 9,
-    "==": 8, "!=": 8,
-    "&": 7, "^": 6, "|": 5,
-    "&&": 4, "||": 3,
-}  # fmt: skip
-UNARY = frozenset("~!")
-CONDITIONAL = "?:"
-
-
-class Dimension(NamedTuple):
-    """The length of an array parameter along one axis.
-
-    Attributes
-    ----------
-    text : str
-        As C, such as ``"2 * n + 1"``.
-    program : tuple
-        The same in postfix order: ints; names of parameters; and C's operators, of which ``"~"``
-        and ``"!"`` take one value, ``"?:"`` three, all others two. ``-n`` is ``0 - n``.
-    """
-
-    text: str
-    program: Program
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The parameters it depends on, each once."""
-        return tuple(dict.fromkeys(part for part in self.program if is_name(part)))
-
-
-def is_name(part: int | str) -> TypeGuard[str]:
-    """Return whether a part of a program is a parameter's name."""
-    return isinstance(part, str) and (part[0].isalpha() or part[0] in "_$")
-
-
-def dimension(program: Program) -> Dimension:
-    """Return the dimension that a program computes, with its text.
-
-    Parameters
-    ----------
-    program : tuple
-        In postfix order, as `Dimension` has it.
-
-    Returns
-    -------
-    Dimension
-        Its text has parentheses where C needs them.
-    """
-    stack: list[tuple[str, int]] = []
-    for part in program:
-        if isinstance(part, int):
-            stack.append((str(part), 15 if part >= 0 else 13))
-        elif is_name(part):
-            stack.append((part, 15))
-        elif part in UNARY:
-            stack.append((f"{part}{_enclosed(*stack.pop(), 13)}", 13))
-        elif part == CONDITIONAL:
-            last, middle, first = stack.pop(), stack.pop(), stack.pop()
-            text = f"{_enclosed(*first, 3)} ? {middle[0]} : {_enclosed(*last, 2)}"
-            stack.append((text, 2))
-        else:
-            strength = BINARY[part]
-            right, left = stack.pop(), stack.pop()
-            text = f"{_enclosed(*left, strength)} {part} {_enclosed(*right, strength + 1)}"
-            stack.append((text, strength))
-    ((text, _),) = stack
-    return Dimension(text, program)
-
-
-def _enclosed(text: str, strength: int, wanted: int) -> str:
-    return text if strength >= wanted else f"({text})"
 
 
 class Parameter(NamedTuple):

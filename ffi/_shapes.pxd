@@ -14,6 +14,8 @@ cdef extern from "_dimensions.h":
 
     ctypedef struct ProgramStep "dimension_step":
         int kind
+        int size
+        bint is_signed
         int64_t value
 
     bint dimension_evaluate(
@@ -47,8 +49,9 @@ cdef struct Shape:
     Dimension *dimensions
 
 
-# `variables` are the names of those; the text of each dimension is the prototype's.
-cdef int prepare_shape(Shape *shape, object parameter, list variables) except -1
+# `variables` are the names of those, of the sizes and signs `kinds` has by name; the text of each
+# dimension is the prototype's.
+cdef int prepare_shape(Shape *shape, object parameter, list variables, dict kinds) except -1
 cdef void free_shape(Shape *shape) noexcept
 
 

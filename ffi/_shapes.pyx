@@ -3,6 +3,7 @@
 Lengths only: no array is looked at but for its shape.
 """
 
+from ffi._dimension import is_name, typed
 from ffi.errors import FFINotImplementedError, FFIValueError
 
 cimport numpy as cnp
@@ -20,7 +21,7 @@ cdef enum:
     MAX_AXES = 64
 
 
-cdef int prepare_shape(Shape *shape, object parameter, list variables) except -1:
+cdef int prepare_shape(Shape *shape, object parameter, list variables, dict kinds) except -1:
     cdef Dimension *dimension
     cdef int i
     shape.ndim = -1
@@ -47,13 +48,15 @@ cdef int prepare_shape(Shape *shape, object parameter, list variables) except -1
         elif len(program) == 1:
             dimension.variable = index_of(program[0], variables)
         else:
-            prepare_program(dimension, length, variables)
+            prepare_program(dimension, length, variables, kinds)
             shape.is_computed = True
     shape.first = shape.dimensions[0]
     return 0
 
 
-cdef int prepare_program(Dimension *dimension, object length, list variables) except -1:
+cdef int prepare_program(
+    Dimension *dimension, object length, list variables, dict kinds
+) except -1:
     cdef ProgramStep *step
     if len(length.program) > DIMENSION_MAX_STEPS:
         raise FFINotImplementedError(f"the dimension {length.text[:80]!r} has too many operators")
@@ -61,13 +64,13 @@ cdef int prepare_program(Dimension *dimension, object length, list variables) ex
     if dimension.program is NULL:
         raise MemoryError
     dimension.count = len(length.program)
-    names = length.names
     step = dimension.program
-    for part in length.program:
+    for part, step.size, step.is_signed in typed(length.program, kinds):
         if isinstance(part, int):
             step.kind = DIMENSION_NUMBER
-            step.value = part
-        elif part in names:
+            # Of the largest, the same bits.
+            step.value = part if part < 2**63 else part - 2**64
+        elif is_name(part):
             step.kind = DIMENSION_VARIABLE
             step.value = index_of(part, variables)
         else:
@@ -131,6 +134,8 @@ cdef int64_t length_of(
                 if variables[dimension.program[i].value] == UNKNOWN:
                     return -2
         result = compute(dimension, variables, declared)
+        if result < 0 and not dimension.program[dimension.count - 1].is_signed:
+            raise FFIValueError(f"the length {declared.text} is {result + 2**64}")
     if result < 0:
         raise FFIValueError(f"the length {declared.text} is {result}")
     return result

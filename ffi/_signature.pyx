@@ -54,6 +54,7 @@ cdef Signature to_signature(object prototype, tuple added=None):
     )
     parameters += [Parameter(None, atype) for atype in added or ()]
     told = lengths_that_arrays_tell(parameters)
+    integers = {parameter.name: kind_of_integer(parameter.type) for parameter in parameters}
     # By position, by name only, and what C always gets.
     kinds = [[], [], []]
     for numbered in enumerate(parameters):
@@ -72,7 +73,7 @@ cdef Signature to_signature(object prototype, tuple added=None):
         raise MemoryError
     self.is_general = True
     for i, (argument, parameter) in enumerate(given + kinds[2]):
-        prepare_step(&self.steps[i], argument, parameter, variables)
+        prepare_step(&self.steps[i], argument, parameter, variables, integers)
         if parameter.out:
             self.has_out = self.steps[i].is_out = True
             if parameter.dimensions is None:
@@ -105,7 +106,7 @@ cdef set lengths_that_arrays_tell(list parameters):
 
 
 cdef int prepare_step(
-    Step *step, Py_ssize_t argument, object parameter, list variables
+    Step *step, Py_ssize_t argument, object parameter, list variables, dict integers
 ) except -1:
     cdef Type atype = parameter.type
     cdef int64_t fixed
@@ -115,7 +116,7 @@ cdef int prepare_step(
     step.identity = NULL if atype.has_pointer else <PyObject *>atype.identity
     step.code = atype.code
     step.variable = -1
-    prepare_shape(&step.shape, parameter, variables)
+    prepare_shape(&step.shape, parameter, variables, integers)
     if atype.code == _types.POINTER:
         step.target = <PyObject *>atype.target.identity
         step.takes_any = atype.target.code == _types.VOID
@@ -132,6 +133,11 @@ cdef int prepare_step(
         fixed = parameter.value
         step.fixed = <uint64_t>fixed
     return 0
+
+
+cdef tuple kind_of_integer(Type type):
+    """Size and sign, which expressions of C depend on."""
+    return type.size, bool(_types.is_signed(type.code))
 
 
 cdef inline bint is_number(Type type) noexcept:

@@ -12,11 +12,11 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ffi._dimension import Dimension
 from ffi._layouts import kind_of, spell_c
 from ffi._prototype import (
     NO_QUALITIES,
     Declarations,
-    Dimension,
     Parameter,
     Prototype,
     Qualities,

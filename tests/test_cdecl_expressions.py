@@ -136,7 +136,7 @@ def test_array_parameters():
         ("n > m ? n : m", ("n", "m", ">", "n", "m", "?:")),
         ("(n > m ? n : m) + 1", ("n", "m", ">", "n", "m", "?:", 1, "+")),
         ("!n || n <= 3 && m != n", ("n", "!", "n", 3, "<=", "m", "n", "!=", "&&", "||")),
-        ("n * sizeof(int)", ("n", 4, "*")),
+        ("n * sizeof(int)", ("n", f"4u{'l' * (ffi.sizeof.int < ffi.sizeof.size_t)}", "*")),
         ("1 << N", (8,)),
         ("neg", ("neg",)),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import pickle
-import random
 
 import numpy as np
 import pytest
@@ -482,56 +481,3 @@ def test_strings_of_a_struct_are_kept():
     addresses = record.names.cast("const uintptr_t *").view(3)
     assert [ffi.string(address) for address in addresses[:2]] == [b"one", b"two"]
     assert addresses[2] == 0
-
-
-# --- dimensions are computed as C does
-
-
-def expression(draw, depth):
-    if depth == 0 or draw.random() < 0.2:
-        return draw.choice(["n", "m", f"{draw.randrange(9)}LL"])
-    if draw.random() < 0.15:
-        return f"({draw.choice('-~!')}{expression(draw, depth - 1)})"
-    if draw.random() < 0.1:
-        parts = [expression(draw, depth - 1) for _ in range(3)]
-        return "({} ? {} : {})".format(*parts)
-    if draw.random() < 0.1:
-        # Of a long long, as comparisons are ints, and by few bits: more is undefined in C.
-        left = f"(0LL + {expression(draw, depth - 1)})"
-        return f"({left} {draw.choice(['<<', '>>'])} {draw.randrange(9)})"
-    operators = ["+", "-", "*", "/", "%", "&", "|", "^", "<", ">=", "==", "!=", "&&", "||"]
-    left, right = expression(draw, depth - 1), expression(draw, depth - 1)
-    return f"({left} {draw.choice(operators)} {right})"
-
-
-def test_dimensions_against_the_compiler(compile_c):
-    draw = random.Random(20240611)
-    texts = [
-        text
-        for text in (expression(draw, 3) for _ in range(200))
-        if {*text} & {*"nm"} and len(text) > 1
-    ]
-    source = "\n".join(
-        f"long long value_{i}(long long n, long long m) {{ return {text}; }}\n"
-        f"void make_{i}(long long n, long long m, unsigned char *y) {{ }}"
-        for i, text in enumerate(texts)
-    )
-    library = ffi.dlopen(compile_c(source, "dimensions", "-w", "-fwrapv"))
-    compared = 0
-    for i, text in enumerate(texts):
-        value = library.function(f"long long value_{i}(long long n, long long m)")
-        make = library.function(
-            f"void make_{i}(long long n, long long m, unsigned char y[{text}])", out=["y"]
-        )
-        for n, m in ((1, 2), (7, 3), (5, 0), (2, 9)):
-            try:
-                made = make(n, m).size
-            except (ValueError, MemoryError) as exc:
-                message = str(exc)
-                if "cannot be computed" in message:
-                    continue
-                made = int(message.rpartition(" is ")[2]) if " is " in message else None
-            expected = value(n, m)
-            assert made == expected or (made is None and expected > 2**30), text
-            compared += 1
-    assert compared > 400
