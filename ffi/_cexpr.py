@@ -5,8 +5,12 @@ As the compiler has it: an ``unsigned`` wraps, a signed overflow is an error, di
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from collections.abc import Callable, Collection
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Protocol
 
 from ffi._dimension import (
@@ -93,7 +97,31 @@ def read_number(text: str) -> Integer | float | None:
         return None
     is_hex = match[1][:2] in ("0x", "0X")
     value = float.fromhex(match[1]) if is_hex else float(match[1])
+    if rest[-1] in "fF":
+        value = _as_float(value, match[1])
     return -value if sign == "-" else value
+
+
+def _as_float(value: float, text: str) -> float:
+    # What was rounded to double can be rounded again where that left an odd last bit.
+    (bits,) = struct.unpack("=q", struct.pack("=d", value))
+    if value not in (0.0, math.inf) and bits % 2 == 0:
+        exact = _exact(text)
+        if exact != value:
+            value = math.nextafter(value, math.inf if exact > value else 0.0)
+    try:
+        (rounded,) = struct.unpack("=f", struct.pack("=f", value))
+    except OverflowError:
+        return math.inf
+    return float(rounded)
+
+
+def _exact(text: str) -> Decimal | Fraction:
+    if text[:2] not in ("0x", "0X"):
+        return Decimal(text)
+    digits, _, exponent = text[2:].lower().partition("p")
+    whole, _, part = digits.partition(".")
+    return int(whole + part, 16) * Fraction(2) ** (int(exponent) - 4 * len(part))
 
 
 def negative(number: Integer) -> Integer:

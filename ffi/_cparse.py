@@ -519,17 +519,25 @@ class Reader:
         """Define an enum; `name` is for one without a tag."""
         if id(node) in self.defined:
             return self.defined[id(node)]
-        value, values = -1, []
+        last, numbers = Integer(-1), {}
         for item in node.values.enumerators:
-            value = value + 1 if item.value is None else evaluate(item.value, self).value
-            number = integer(value)
-            if number is None:
-                raise self.fail(FFIValueError, item, f"{value} does not fit any integer type")
-            self.add_constant(item.name, number, self.text.offset_of(item))
-            values.append(value)
-        found = _underlying(values)
+            # Until the enum ends, a constant has the type of its value; but it is an int if it can.
+            number = last._replace(value=last.value + 1)
+            if item.value is not None:
+                number = evaluate(item.value, self)
+            fitting = number if number.fits else integer(number.value)
+            if fitting is None:
+                message = f"{number.value} does not fit any integer type"
+                raise self.fail(FFIValueError, item, message)
+            last = numbers[item.name] = _as_int(fitting)
+            self.add_constant(item.name, last, self.text.offset_of(item))
+        found = _underlying([number.value for number in numbers.values()])
         if found is None:
             raise self.fail(FFIValueError, node, "no integer type has all values of the enum")
+        for name_of_value, number in numbers.items():
+            # Then it is an int if it can, or of the enum's type.
+            number = number._replace(size=found.size, signed=is_signed(found))
+            self.constants[name_of_value] = _as_int(number)
         tag = f"enum {node.name}" if node.name else name
         if tag is not None:
             found = enum_type(tag, found)
@@ -627,6 +635,10 @@ class Reader:
                         f"but {given.text!r}"
                     )
                     raise self.fail(FFITypeError, node, message)
+
+
+def _as_int(number: Integer) -> Integer:
+    return Integer(number.value) if Integer(number.value).fits else number
 
 
 def _underlying(values: list[int]) -> Type | None:

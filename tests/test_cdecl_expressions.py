@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import numpy as np
 import pytest
 from checks import refused
 
@@ -40,11 +41,49 @@ def test_defines():
         """
     )
     assert dict(found.constants) == {
-        "ONE": 1, "HEX": 255, "OCTAL": 15, "NEGATIVE": -3, "MINUS": -3, "REAL": 0.0025,
+        "ONE": 1, "HEX": 255, "OCTAL": 15, "NEGATIVE": -3, "MINUS": -3,
+        "REAL": float(np.float32(0.0025)),
         "HALF": 0.5, "POINT": 0.5, "LARGE": 2**64 - 1,
     }  # fmt: skip
     assert type(found.constants["REAL"]) is float
     assert item_of(found.variables["x"]) == (t.int, 16)
+
+
+def test_numbers_of_type_float(compile_c):
+    numbers = (
+        "0.1f", "16777217.F", "16777217.0000000000000000001f", "1.00000017881393432617187499f",
+        "1.000000178813934326171875f", "1.00000017881393432617187501f", "3.4028236e38f", "1e-46f",
+        "1e-45f", "0x1.000001p0f", "0x1.000003p0f", "1e400f", "1e-400f", "0.f",
+        "1e99999999999999999999f", "0x1.0000010000000000000000000001p0f", "0x.ffp-140f",
+    )  # fmt: skip
+    path = compile_c(f"double values[] = {{ {', '.join(numbers)} }};", "floats", "-w")
+    values = ffi.view(ffi.dlsym(ffi.dlopen(path), "values"), "double", len(numbers))
+    defines = "\n".join(f"#define F{i} {number}" for i, number in enumerate(numbers))
+    found = parse_declarations(f"{defines}\n").constants
+    assert [found[f"F{i}"] for i in range(len(numbers))] == list(values)
+    assert parse_declarations("#define MINUS (-0.1F)\n").constants["MINUS"] == -values[0]
+
+
+ENUMS = [
+    "A = 4294967295u, B = A + 1", "A = 4294967295u, B = A > -1",
+    "A = -1, B = 2147483648, C = B + B",
+    "A = 5u, B = A - 6 < 0", "A = 5ul, B = A << 28", "A = 1, B = 4294967296, C",
+    "A = 1 << 31, B = 3 << 31, C = -1 << 4, D = 5 << 30, E = 1ll << 63", "A = 2147483646, B",
+    "A = 1 ? 2 : 1 / 0, B = 0 ? 1 << 99 : 3, C = 1 || 1 / 0, D = 0 && 5 % 0",
+    "A = (1 ? -1 : 1 / 0u) > 0, B = (0 ? 0x7fffffff + 1 : -1) < 0, C = (1 ? -1 : 0u << 70) > 0",
+]  # fmt: skip
+
+
+def test_enums_are_the_compilers(compile_c):
+    frame = "enum {{ {} }};\nenum {{ T = A - A - 1 > 0, S = 1 ? sizeof(int) : A }};"
+    for text in ENUMS:
+        declared = frame.format(text)
+        found = parse_declarations(declared).constants
+        # One text for each, as they all have the same names.
+        values = f"long long values[] = {{ {', '.join(found)} }};"
+        path = compile_c(f"{declared} {values}", "enums", "-w")
+        values = ffi.view(ffi.dlsym(ffi.dlopen(path), "values"), "longlong", len(found))
+        assert list(found.values()) == list(values), text
 
 
 EXPRESSIONS = [

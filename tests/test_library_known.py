@@ -54,3 +54,17 @@ def test_const_typedefs_contradict(library):
             one.cdef(first)
             one.cdef(f"{first} typedef a b;")
             one.cdef(second)
+
+
+def test_types_of_constants(library):
+    text = (
+        "struct {} {{ char a[(ZERO - 1 > 0) + 1], b[LONG << 40 >> 38], c[(TOP + 1 == 0) + 1]; }};"
+    )
+    constants = "#define ZERO 0u\n#define LONG 1ll\nenum { TOP = 4294967295u };"
+    library.cdef(f"{constants} {text.format('s')}")
+    library.cdef(text.format("later"))
+    sizes = [library.types[name].size for name in ("struct s", "struct later")]
+    assert sizes == [2 + 4 + 2] * 2
+    library.cdef("#define ZERO 0\nstruct signed_ { char a[(ZERO - 1 > 0) + 1]; };")
+    library.cdef("struct last { char a[(ZERO - 1 > 0) + 1]; };")
+    assert library.types["struct signed_"].size == library.types["struct last"].size == 1
