@@ -34,6 +34,8 @@ from ffi._prototype import (
     Prototype,
     Qualities,
     declarations,
+    may_tell_the_same,
+    told_lengths,
 )
 from ffi._specs import as_type, make_aggregate
 from ffi._tables import types as scalars
@@ -112,24 +114,36 @@ class Reader:
                 self.declare(node)
         for attributes in self.text.attributes.values():
             raise refusal(attributes[0], self.text.fail)
+        types = {name: self.complete(declared) for name, declared in self.types.items()}
+        types.update(self.completed_before())
         return declarations(
             {name: self.completed(function) for name, function in self.functions.items()},
             {name: self.complete(declared) for name, declared in self.variables.items()},
-            {name: self.complete(declared) for name, declared in self.types.items()},
+            types,
             {name: number_of(value) for name, value in self.constants.items()},
             self.const,
             self.symbols,
-            self.qualities(),
+            self.qualities(types),
         )
 
-    def qualities(self) -> Qualities:
-        """Return what the types and constants declared here do not say of themselves."""
+    def completed_before(self) -> dict[str, Type]:
+        """Return the types declared before of which this text defines the structs and unions."""
+        return {
+            name: self.complete(given)
+            for name, given in self.given_types.items()
+            if name not in self.types
+            for tag in (given.tag, None if given.target is None else given.target.tag)
+            if tag in self.types
+        }
+
+    def qualities(self, types: Mapping[str, Type]) -> Qualities:
+        """Return what the types and the constants declared here do not say of themselves."""
         integers = {
             name: (value.size, value.signed)
             for name, value in self.constants.items()
             if isinstance(value, Integer) and value != integer(value.value)
         }
-        return Qualities(frozenset(self.const_types), MappingProxyType(integers))
+        return Qualities(frozenset(filter(self.is_const, types)), MappingProxyType(integers))
 
     def completed(self, prototype: Prototype) -> Prototype:
         """Point at what was defined only after the function."""
@@ -247,9 +261,13 @@ class Reader:
             if known is not None and not agree(function_type(known), found):
                 message = f"{name!r} is {found.name} here, and {function_type(known).name} before"
                 raise self.fail(FFIValueError, node, message)
+            prototype = prototype._replace(name=name)
+            if known is not None and not may_tell_the_same(known, prototype):
+                message = f"{name!r} is {prototype.text!r} here, and {known.text!r} before"
+                raise self.fail(FFIValueError, node, message)
             # Of two that agree, the one that tells more.
-            if known is None or (_has_arrays(prototype) and not _has_arrays(known)):
-                self.functions[name] = prototype._replace(name=name)
+            if known is None or told_lengths(prototype) > told_lengths(known):
+                self.functions[name] = prototype
             return
         outer = node.type
         if type(outer).__name__ == "ArrayDecl" and outer.dim is None:
@@ -650,10 +668,6 @@ def _underlying(values: list[int]) -> Type | None:
         if low <= min(values) and max(values) < high:
             return scalars[name]
     return None
-
-
-def _has_arrays(prototype: Prototype) -> bool:
-    return any(parameter.dimensions is not None for parameter in prototype.parameters)
 
 
 def _is_star(node: Any) -> bool:

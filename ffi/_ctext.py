@@ -97,6 +97,8 @@ _PLACE = re.compile(r"[^:]*:(\d+):(\d+): (.*)", re.DOTALL)
 
 # What stands in expressions, and outside of them only where it is said below.
 _OPERATORS = frozenset("?:=<>!%&|^~+-/.").union(("<<", ">>", "<=", ">=", "==", "!=", "&&", "||"))
+# What is followed by a value in an expression, never by a type.
+_BEFORE_VALUES = _OPERATORS.union("[*", ("static",)) - {".", "="}
 _STRAY = frozenset("#@`\\\"'")
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 
@@ -404,6 +406,9 @@ class Checker:
                 raise self.fail(token, "an expression is too long")
             if token.text in _OPERATORS and not in_expression:
                 self._check_operator(token, place)
+            if in_expression and previous in _BEFORE_VALUES and self.names_type(token.text):
+                message = f"{token.text!r} is a type; a parameter of its name needs another"
+                raise self.fail(token, message)
             self._step(i, token, place, previous, before)
             before, previous = previous, token.text
         if self.expected:

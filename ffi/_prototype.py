@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ffi._dimension import Dimension
+from ffi._dimension import Dimension, is_name
 from ffi._layouts import kind_of, spell_c
 from ffi._types import Type
 from ffi.errors import FFITypeError, FFIValueError
@@ -81,6 +81,39 @@ class Prototype(NamedTuple):
         inside = [parameter.text for parameter in self.parameters]
         inside += ["..."] * self.variadic
         return spell_c(self.rtype, f"{self.name or ''}({', '.join(inside) or 'void'})")
+
+
+def told_lengths(prototype: Prototype) -> int:
+    """Return how many lengths of arrays a prototype tells."""
+    return sum(
+        length is not None
+        for parameter in prototype.parameters
+        for length in parameter.dimensions or ()
+    )
+
+
+def may_tell_the_same(one: Prototype, other: Prototype) -> bool:
+    """Return whether no array has one length in one prototype and another in the other.
+
+    Parameters are the same if they stand in the same place, and lengths if they are written alike.
+    """
+    for first, second in zip(one.parameters, other.parameters, strict=True):
+        if first.dimensions is None or second.dimensions is None:
+            continue
+        if len(first.dimensions) != len(second.dimensions):
+            return False
+        for length, beside in zip(first.dimensions, second.dimensions, strict=True):
+            if length is None or beside is None:
+                continue
+            if _numbered(length, one) != _numbered(beside, other):
+                return False
+    return True
+
+
+def _numbered(length: Dimension, prototype: Prototype) -> list[int | str | tuple[int]]:
+    # With the places of parameters for their names.
+    names = [parameter.name for parameter in prototype.parameters]
+    return [(names.index(part),) if is_name(part) else part for part in length.program]
 
 
 def with_out(prototype: Prototype, names: Iterable[str]) -> Prototype:

@@ -488,3 +488,51 @@ def test_random_texts():
             again = parse_declarations(f"{function.text};", found.types, found.constants)
             assert again.functions[name] == function
     assert read > 100
+
+
+# --- prototypes of one function
+
+
+def test_the_prototype_that_tells_more():
+    texts = (
+        "double f(int n, const double *x, const double y[], int m)",
+        "double f(int count, const double values[count], const double *, int)",
+        "double f(int n, const double x[n], const double y[n + m], int m)",
+        "double f(int, const double [], const double *, int)",
+    )
+    for order in (texts, texts[::-1]):
+        found = parse_declarations(";".join(order) + ";").functions["f"]
+        assert found.text == texts[2]
+    assert found.name == "f"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("double f(int n, const double x[n]);", "double f(int n, const double x[2 * n]);"),
+        ("double f(int n, int m, double x[n]);", "double f(int m, int n, double x[n]);"),
+        ("double f(double x[3]);", "double f(double x[4]);"),
+        ("double f(double x[3]);", "double f(double x[][3]);"),
+    ],
+)
+def test_prototypes_that_tell_different_lengths(first, second):
+    with refused(ValueError, match=r"'f' is 'double f\(.*' here, and 'double f\(.*' before"):
+        parse_declarations(first + second)
+
+
+@pytest.mark.parametrize("length", ["len", "len + 1", "2 * len", "static len", "n - len", "-len"])
+def test_parameters_named_as_types(length):
+    text = f"typedef long len; double f(len len, int n, const double x[{length}]);"
+    with refused(ValueError, match="'len' is a type; a parameter of its name needs another"):
+        parse_declarations(text)
+
+
+def test_types_in_expressions():
+    found = parse_declarations(
+        """
+        typedef short len;
+        enum { A = -(len)65537, B = (len)3 * sizeof(len *), C = sizeof(const len) };
+        double f(len len, int n, const double x[n * sizeof(len)]);
+        """
+    )
+    assert list(found.constants.values()) == [-1, 3 * ffi.sizeof.pointer, 2]

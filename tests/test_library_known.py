@@ -68,3 +68,31 @@ def test_types_of_constants(library):
     library.cdef("#define ZERO 0\nstruct signed_ { char a[(ZERO - 1 > 0) + 1]; };")
     library.cdef("struct last { char a[(ZERO - 1 > 0) + 1]; };")
     assert library.types["struct signed_"].size == library.types["struct last"].size == 1
+
+
+def test_definitions_of_what_was_opaque(library):
+    library.cdef("typedef struct pair pair; typedef const pair *reader; typedef const pair fixed;")
+    opaque = library.types["pair"]
+    library.cdef("pair *sum(size_t n, const double *x);")
+    before = library.sum
+    with refused(TypeError, match="struct pair"):
+        ffi.new(opaque)
+    # Nothing changes if anything is wrong.
+    with refused(OSError, match="nothing"):
+        library.cdef("struct pair { int a, b; }; int nothing(void);")
+    assert library.types["pair"] is opaque
+    library.cdef("struct pair { int a, b; };")
+    pair = library.types["struct pair"]
+    assert library.types["pair"] == library.types["fixed"] == pair
+    assert library.types["reader"].target == pair
+    assert library.types["reader"].const
+    assert ffi.new(library.types["pair"], (1, 2))[0].b == 2
+    assert library.function("int table(fixed *p)").atypes[0] == library.types["reader"]
+    library.cdef("pair *sum(size_t n, const double *x);")
+    assert before.rtype.target is opaque
+    assert library.sum.rtype.target == pair
+    # Others that know the name only know no more than before.
+    other = ffi.dlopen(library.path)
+    other.cdef("typedef struct pair pair; typedef const pair *reader; typedef const pair fixed;")
+    with refused(TypeError, match="struct pair"):
+        ffi.new(other.types["pair"])
