@@ -25,6 +25,7 @@ MODULES = [
     "_memory",
     "_arrays",
     "_values",
+    "_capsule",
     "_pointers",
     "_records",
     "_objects",
@@ -38,6 +39,7 @@ MODULES = [
     "_variadic",
     "_general",
     "_function",
+    "_callback",
     "_foreign",
 ]
 

@@ -1,4 +1,4 @@
-"""What the guide's examples find: the library that they bind, compiled as the page says."""
+"""What the guide's examples find: the libraries that they bind, compiled as the pages say."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ import pytest
 import ffi
 
 DOCS = Path(__file__).parent
-COMMAND = "-O2 -shared -fPIC series.c -o libseries.so -lm"
+COMMANDS = {
+    "series": "-O2 -shared -fPIC series.c -o libseries.so -lm",
+    "solve": "-O2 -shared -fPIC solve.c -o libsolve.so -lm -lpthread",
+}
 
 
 @pytest.fixture(scope="session")
-def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with libseries.so."""
-    folder = tmp_path_factory.mktemp("series")
-    for name in ("series.c", "series.h"):
-        shutil.copy(DOCS / name, folder)
-    command = shlex.split(os.environ.get("CC", "cc")) + shlex.split(COMMAND)
-    subprocess.run(command, cwd=folder, check=True)
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with libseries.so and libsolve.so."""
+    folder = tmp_path_factory.mktemp("libraries")
+    for name, command in COMMANDS.items():
+        for suffix in (".c", ".h"):
+            shutil.copy(DOCS / f"{name}{suffix}", folder)
+        compiler = shlex.split(os.environ.get("CC", "cc"))
+        subprocess.run([*compiler, *shlex.split(command)], cwd=folder, check=True)
     return folder
 
 
 @pytest.fixture(autouse=True)
-def begin(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run examples where the library is, with no error of other pages."""
-    monkeypatch.chdir(series)
+def begin(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run examples where the libraries are, with no error of other pages."""
+    monkeypatch.chdir(libraries)
     ffi.set_errno(0)

@@ -28,11 +28,12 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _arrays     arrays and strings where C wants an address
 #   _spare      dead objects, kept for the next ones
 #   _values     C values in memory, and what keeps it
+#   _capsule    function pointers for other packages
 #   _pointers   Pointer
 #   _records    Record
 #   _objects    new, gc
 #   _dl         the dynamic linker
-#   _frames     what each thread keeps: errno
+#   _frames     what each thread keeps: the calls that run, errno
 #   _cif        CIF: what a function takes and returns
 #   _core       call
 #   _closure    C calls Python
@@ -42,12 +43,14 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _general    typed calls with any arguments
 #   _quick      the quick way of a typed call
 #   _function   Function, and what a call of it does
+#   _callback   callback: C calls Python with values
 #   _foreign    function pointers of ctypes, cffi and Cython modules
 #   _declared   what a library has declared
 #   library     Library: shared objects with their functions
 
 from ffi import _foreign as _foreign  # teaches Function other packages' pointers
 from ffi import errors
+from ffi._callback import Callback, callback
 from ffi._cif import CIF, Arguments
 from ffi._closure import Closure
 from ffi._core import call
@@ -68,6 +71,7 @@ from ffi.library import Library, dlopen, find_library
 __all__ = [
     "CIF",
     "Arguments",
+    "Callback",
     "Closure",
     "Error",
     "Function",
@@ -80,6 +84,7 @@ __all__ = [
     "addressof",
     "alignof",
     "call",
+    "callback",
     "check_errno",
     "dlclose",
     "dlopen",

@@ -18,7 +18,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -26,12 +26,17 @@ from ffi cimport _types, libffi
 from ffi._buffers cimport CodePointer
 from ffi._cif cimport CIF, check_libffi, check_status, result_at
 from ffi._direct cimport MAX_THUNKS, set_handler, take_thunk
-from ffi._frames cimport Thread, current_thread, swap_in, swap_out
+from ffi._frames cimport Frame, Thread, current_thread, swap_in, swap_out
 from ffi._types cimport describe, type_name
 
 cdef extern from "Python.h":
     void PyErr_SetObject(object type, object value)
     void PyErr_WriteUnraisable(object where)
+
+cdef extern from "_attach.h":
+    int attach_prepare()
+    bint attach_thread(void *known) nogil
+    void detach_thread(bint was_detached) nogil
 
 cdef extern from "_platform.h":
     bint interpreter_is_running() nogil
@@ -48,15 +53,15 @@ cdef enum:
     QUEUES = 1024
 
 
-# The code of one closure. A slot is never freed: C may call it long after the Python object is
-# gone. It is used again, but only for an equal CIF, so that even then the arguments are sound.
 cdef struct Slot:
     void *code
     libffi.ffi_closure *closure         # NULL where the code is a thunk
     PyObject *cif                       # owned
-    PyObject *function                  # borrowed from the Closure; NULL when that is dead
+    PyObject *function                  # the Caller, or the Closure's; borrowed, NULL when dead
     size_t result_size                  # bytes that C reads
-    slot_mutex mutex                    # of `function`
+    bint is_caller                      # what it is or was the code of
+    char *instead                       # of a caller's result: room for it; NULL if there was none
+    slot_mutex mutex                    # of `function` and `instead`
     uint64_t died                       # how many had died by then
     Slot *next                          # in the quarantine
 
@@ -149,6 +154,7 @@ cdef class Closure(CodePointer):
         except Error as exc:
             raise located(exc, "Closure()") from None
         slot_lock(&self.slot.mutex)
+        self.slot.is_caller = False
         self.slot.function = <PyObject *>function
         slot_unlock(&self.slot.mutex)
         self.code = self.slot.code
@@ -243,13 +249,16 @@ cdef Slot *new_slot(CIF cif) except NULL:
         note_sharing(<size_t>slot.closure)
     Py_INCREF(cif)
     slot.cif = <PyObject *>cif
-    if cif.rtype.code == _types.VOID:
-        slot.result_size = 0
-    elif _types.is_integral(cif.rtype.code):
-        slot.result_size = max(sizeof(libffi.ffi_arg), <size_t>cif.rtype.size)
-    else:
-        slot.result_size = cif.rtype.size
+    slot.result_size = result_size(cif)
     return slot
+
+
+cdef size_t result_size(CIF cif) noexcept:
+    if cif.rtype.code == _types.VOID:
+        return 0
+    if _types.is_integral(cif.rtype.code):
+        return max(sizeof(libffi.ffi_arg), <size_t>cif.rtype.size)
+    return cif.rtype.size
 
 
 cdef int prepare_libffi(Slot *slot, CIF cif) except -1:
@@ -361,21 +370,50 @@ cdef void enter_libffi(
     enter(data, rvalue, avalues)
 
 
+# Called where the GIL is held.
+ctypedef void (*Runner)(
+    Slot *slot, void *rvalue, void **avalues, Frame *frame
+) noexcept nogil
+
+
 cdef void enter(void *data, void *rvalue, void **avalues) noexcept nogil:
     cdef Slot *slot = <Slot *>data
     cdef Thread *thread = current_thread()
+    cdef Frame *frame = thread.top
+    cdef Frame barrier
+    cdef bint was_detached
     # Python sees C's errno, and C gets back what Python leaves there.
     swap_out(thread)
-    memset(rvalue, 0, slot.result_size)
-    if interpreter_is_running():
-        with gil:
-            run(slot, rvalue, avalues)
+    if frame is not NULL and frame.is_barrier:
+        frame = NULL
+    if not interpreter_is_running():
+        memset(rvalue, 0, slot.result_size)
+    elif frame is not NULL and frame.error is not NULL and slot.is_caller:
+        # The call is as good as over.
+        write_instead(slot, rvalue)
+    else:
+        if not slot.is_caller:
+            memset(rvalue, 0, slot.result_size)
+        barrier.below = thread.top
+        barrier.is_barrier = True
+        thread.top = &barrier
+        was_detached = attach_thread(NULL if frame is NULL else frame.state)
+        (<Runner><void *>run)(slot, rvalue, avalues, frame)
+        detach_thread(was_detached)
+        thread.top = barrier.below
     swap_in(thread)
 
 
-cdef void run(Slot *slot, void *rvalue, void **avalues) noexcept:
+cdef void write_instead(Slot *slot, void *rvalue) noexcept nogil:
+    slot_lock(&slot.mutex)
+    memcpy(rvalue, slot.instead, slot.result_size)
+    slot_unlock(&slot.mutex)
+
+
+cdef void run(Slot *slot, void *rvalue, void **avalues, Frame *frame) noexcept:
     cdef object cif = <object>slot.cif
     cdef object function = None
+    cdef Frame *running
     slot_lock(&slot.mutex)
     if slot.function is not NULL:
         # Owned from here on: the closure may die while it runs.
@@ -383,16 +421,106 @@ cdef void run(Slot *slot, void *rvalue, void **avalues) noexcept:
     slot_unlock(&slot.mutex)
     try:
         if function is None:
+            kind = "callback" if slot.is_caller else "closure"
             raise FFIReferenceError(
-                f"C called a closure of {cif!r} that is gone; keep a reference to it as long as C "
+                f"C called a {kind} of {cif!r} that is gone; keep a reference to it as long as C "
                 "may call it"
             )
-        invoke_python(cif, function, rvalue, avalues)
+        if isinstance(function, Caller):
+            running = call_of(<Caller>function, frame)
+            if running is not NULL and running.error is not NULL:
+                write_instead(slot, rvalue)
+            else:
+                (<Caller>function).receive(rvalue, avalues)
+        else:
+            invoke_python(cif, function, rvalue, avalues)
     except BaseException as exc:
-        memset(rvalue, 0, slot.result_size)
-        # The hook is given the current exception, and a caught one is not current.
-        PyErr_SetObject(type(exc), exc)
-        PyErr_WriteUnraisable(cif if function is None else function)
+        if not slot.is_caller:
+            memset(rvalue, 0, slot.result_size)
+            report(exc, cif if function is None else function)
+        else:
+            write_instead(slot, rvalue)
+            fail(exc, cif if function is None else function, frame, rvalue)
+
+
+cdef void report(object error, object where) noexcept:
+    # The hook is given the current exception, and a caught one is not current.
+    PyErr_SetObject(type(error), error)
+    PyErr_WriteUnraisable(where)
+
+
+# --- what callbacks raise
+
+cdef void fail(object error, object caller, Frame *frame, void *rvalue) noexcept:
+    """Let an exception travel to a call of C, or to the hook where there is none."""
+    if isinstance(caller, Caller):
+        try:
+            (<Caller>caller).substitute(error, rvalue)
+        except BaseException as exc:
+            error = exc
+        # Only now: a call on another thread may have ended meanwhile.
+        frame = call_of(<Caller>caller, frame)
+    if frame is NULL:
+        report(error, caller)
+    elif frame.error is NULL:
+        Py_INCREF(error)
+        frame.error = <void *>error
+
+
+cdef Frame *call_of(Caller self, Frame *frame) noexcept:
+    """The innermost call on this thread, else the last that the callback was given to."""
+    if frame is NULL and self.calls:
+        frame = <Frame *><uintptr_t>self.calls[len(self.calls) - 1]
+    return frame
+
+
+cdef int give_to_call(Caller self, Frame *frame) except -1:
+    self.calls.append(<uintptr_t>frame)
+    return 0
+
+
+cdef int take_from_call(Caller self, Frame *frame) except -1:
+    self.calls.remove(<uintptr_t>frame)
+    return 0
+
+
+cdef class Caller(CodePointer):
+    """Base of the typed callbacks."""
+
+    def __cinit__(self):
+        self.calls = []
+
+    cdef int receive(self, void *rvalue, void **avalues) except -1:
+        raise NotImplementedError
+
+    cdef int substitute(self, object error, void *rvalue) except -1:
+        return 0
+
+
+cdef int open_caller(Caller self, CIF cif, const char *instead) except -1:
+    cdef Slot *slot = take_slot(cif)
+    cdef char *room
+    if slot.instead is NULL:
+        room = <char *>calloc(1, slot.result_size + 1)
+        if room is NULL:
+            retire(slot)
+            raise MemoryError
+        slot.instead = room
+    slot_lock(&slot.mutex)
+    memcpy(slot.instead, instead, slot.result_size)
+    slot.is_caller = True
+    slot.function = <PyObject *>self
+    slot_unlock(&slot.mutex)
+    self.slot = slot
+    self.cif = cif
+    self.code = slot.code
+    return 0
+
+
+cdef void close_caller(Caller self) noexcept:
+    if self.slot is not NULL:
+        retire(self.slot)
+        self.slot = NULL
 
 
 cdef int invoke_python(CIF cif, object function, void *rvalue, void **avalues) except -1:
@@ -451,4 +579,6 @@ cdef void widen(CIF cif, const char *result, char *rvalue) noexcept:
         memcpy(rvalue, &unsigned_wide, sizeof(unsigned_wide))
 
 
+if attach_prepare() != 0:
+    raise MemoryError("no more keys for storage of threads")
 set_handler(enter)

@@ -24,7 +24,7 @@ from ffi._buffers cimport (
 from ffi._cif cimport CIF, MAX_ARGUMENTS, Arguments, check_result_size
 from ffi._direct cimport call_direct
 from ffi._faults cimport READS_PAST_ARGUMENTS
-from ffi._frames cimport Thread, current_thread, swap_in, swap_out
+from ffi._frames cimport Frame, Thread, begin_call, current_thread, end_call, raise_error
 from ffi._types cimport Type, describe, shorten
 
 cnp.import_array()
@@ -362,9 +362,11 @@ cdef int call_raw(CIF cif, object fn, object rvalue, object avalues, bint releas
     cdef RawCall raw
     cdef void *code
     cdef Thread *thread
+    cdef Frame frame
     cdef const char *argument = b"fn"
     cdef bint done = False
     begin(&raw, cif)
+    frame.error = NULL
     try:
         code = to_code(fn)
         # Borrowing may run Python code, so everything is borrowed before anything is read.
@@ -378,21 +380,17 @@ cdef int call_raw(CIF cif, object fn, object rvalue, object avalues, bint releas
         if cif.nargs:
             examine_arguments(&raw, cif, avalues)
         thread = current_thread()
-        if release_gil:
-            with nogil:
-                swap_in(thread)
-                invoke(cif, code, raw.result.data, raw.pointers)
-                swap_out(thread)
-        else:
-            swap_in(thread)
-            invoke(cif, code, raw.result.data, raw.pointers)
-            swap_out(thread)
+        begin_call(thread, &frame, release_gil)
+        invoke(cif, code, raw.result.data, raw.pointers)
+        end_call(thread, &frame)
         done = True
     finally:
         # Not an `except`, which costs every call a twentieth of its time.
         end(&raw)
         if not done:
             name_argument(argument)
+    if frame.error is not NULL:
+        raise_error(&frame)
     return 0
 
 

@@ -19,7 +19,7 @@
 #define DIRECT_IS_KNOWN_ABI (DIRECT_X86_64 || DIRECT_AARCH64)
 
 /* Closures that need no memory of libffi's; 1024 dead ones stay out of use. */
-#define DIRECT_THUNKS 16384
+#define DIRECT_THUNKS 65536
 
 /* A frame, from low to high addresses: the registers of results, those of arguments, two words, and
    the words on the stack.  A closure's frame lies on the machine's own stack: there the two words

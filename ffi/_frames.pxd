@@ -2,10 +2,21 @@
 
 from libc.stddef cimport ptrdiff_t
 
+cdef extern from "Python.h":
+    void *PyEval_SaveThread()
+    void PyEval_RestoreThread(void *state)
+
 cdef extern from "_thread.h":
     ctypedef struct Thread "ffi_thread":
         int saved_errno                 # C's errno as the thread's last call left it
         int *errno_address              # where C has it
+        Frame *top                      # the call or callback that runs
+
+    ctypedef struct Frame "ffi_frame":
+        Frame *below
+        void *error                     # what a callback of a call raised: owned, or NULL
+        void *state                     # the PyThreadState if the call let the GIL go, or NULL
+        bint is_barrier                 # a callback's
 
     Thread *thread_at(ptrdiff_t distance) nogil
 
@@ -25,10 +36,31 @@ cdef inline Thread *current_thread() noexcept nogil:
 
 
 cdef inline void swap_in(Thread *thread) noexcept nogil:
-    # Before C code runs for Python, or goes on after a closure.
+    # Before C code runs for Python, or goes on after a callback.
     thread.errno_address[0] = thread.saved_errno
 
 
 cdef inline void swap_out(Thread *thread) noexcept nogil:
-    # After C code has run for Python, or when it calls a closure.
+    # After C code has run for Python, or when it calls back.
     thread.saved_errno = thread.errno_address[0]
+
+
+cdef inline void begin_call(Thread *thread, Frame *frame, bint release_gil) noexcept:
+    # Before C code runs for Python; `frame.error` is NULL. No Python until `end_call`.
+    frame.state = PyEval_SaveThread() if release_gil else NULL
+    frame.below = thread.top
+    frame.is_barrier = False
+    thread.top = frame
+    swap_in(thread)
+
+
+cdef inline void end_call(Thread *thread, Frame *frame) noexcept:
+    # After it has; if `frame.error` is set then, `raise_error` follows.
+    swap_out(thread)
+    thread.top = frame.below
+    if frame.state is not NULL:
+        PyEval_RestoreThread(frame.state)
+
+
+# Raise what a callback raised during a call.
+cdef int raise_error(Frame *frame) except -1

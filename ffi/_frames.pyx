@@ -1,4 +1,4 @@
-"""What each thread keeps for calls: C's errno between them."""
+"""What each thread keeps for calls: the calls that run, and C's errno between them."""
 
 import os
 
@@ -7,6 +7,7 @@ import numpy as np
 from ffi.errors import FFIOSError, FFIOverflowError, FFITypeError
 
 cimport numpy as cnp
+from cpython.ref cimport Py_DECREF
 
 from ffi._buffers cimport is_integer
 from ffi._types cimport describe, shorten
@@ -41,6 +42,13 @@ cdef Thread *find_thread() noexcept nogil:
     if this_thread.errno_address is NULL:
         this_thread.errno_address = &errno
     return &this_thread
+
+
+cdef int raise_error(Frame *frame) except -1:
+    error = <object>frame.error
+    Py_DECREF(error)
+    frame.error = NULL
+    raise error
 
 
 def get_errno():

@@ -17,9 +17,11 @@ from libc.string cimport memcpy
 
 from ffi cimport _marshal, _types
 from ffi._buffers cimport AddressHolder, CodePointer, held_address
+from ffi._capsule cimport capsule_of
+from ffi._closure cimport Caller
 from ffi._direct cimport INVOKE_FRAME
 from ffi._dl cimport Handle, SharedObject
-from ffi._frames cimport Thread, current_thread, swap_in, swap_out
+from ffi._frames cimport Frame, Thread, begin_call, current_thread, end_call, raise_error
 from ffi._general cimport call_generally
 from ffi._pointers cimport Pointer
 from ffi._quick cimport Held, let_go_of, put_record, put_rest, put_word, take_result
@@ -36,11 +38,6 @@ from ffi._variadic cimport with_added
 cnp.import_array()
 
 cdef extern from "Python.h":
-    ctypedef struct PyThreadState:
-        pass
-
-    PyThreadState *PyEval_SaveThread()
-    void PyEval_RestoreThread(PyThreadState *state)
     Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
     object PyVectorcall_Call(object function, object args, object kwargs)
     PyObject *PyTuple_GET_ITEM(object items, Py_ssize_t index)
@@ -169,6 +166,22 @@ cdef class Function(CodePointer):
     def cif(self):
         return self.signature.cif
 
+    def capsule(self, context=None):
+        """Return a PyCapsule of the function pointer, as `scipy.LowLevelCallable` takes it.
+
+        Parameters
+        ----------
+        context : buffer, Pointer, int or None, optional
+            What the function gets as its ``user_data``.
+
+        Returns
+        -------
+        PyCapsule
+            Named by the C signature, such as ``"double (double)"``. It keeps the function, and
+            what `context` points at.
+        """
+        return capsule_of(self, self.signature.prototype, context)
+
     def __getattr__(self, name):
         # As a property it would be the class's signature too.
         if name == "__signature__":
@@ -251,6 +264,8 @@ cdef Source source_of(object pointer, tuple signature):
             # What keeps its code, not itself: chains of functions would grow.
             source.keeper = (<Function>pointer).keeper
             source.prototype = (<Function>pointer).signature.prototype
+        elif isinstance(pointer, Caller):
+            source.prototype = (<Caller>pointer).declared
     elif type(pointer) is Pointer:
         source.code = <void *>held_address(pointer)
         source.keeper = pointer
@@ -322,7 +337,7 @@ cdef object call_function(
     cdef Function function
     cdef Record record
     cdef Thread *thread
-    cdef PyThreadState *state
+    cdef Frame running
     if keywords is not NULL or PyVectorcall_NARGS(nargsf) != (<Signature>signature).count:
         return call_with_names(<Function>callable, args, PyVectorcall_NARGS(nargsf), keywords)
     if (<Function>callable).is_general or (<Function>callable).shared.closed:
@@ -336,6 +351,7 @@ cdef object call_function(
             result = frame + (<Signature>signature).result_offset
         memcpy(frame + plan.result_address, &result, sizeof(result))
     held.count = 0
+    running.error = NULL
     for i in range((<Signature>signature).variable_count):
         lengths[i] = UNKNOWN
     while step < end:
@@ -359,18 +375,13 @@ cdef object call_function(
     # Those who call may let go of it meanwhile.
     function = <Function>callable
     thread = current_thread()
-    if not (<Function>callable).release_gil:
-        swap_in(thread)
-        INVOKE_FRAME(frame, (<Function>callable).code, plan.stack_words, plan.flags)
-        swap_out(thread)
-    else:
-        state = PyEval_SaveThread()
-        swap_in(thread)
-        INVOKE_FRAME(frame, (<Function>callable).code, plan.stack_words, plan.flags)
-        swap_out(thread)
-        PyEval_RestoreThread(state)
+    begin_call(thread, &running, (<Function>callable).release_gil)
+    INVOKE_FRAME(frame, (<Function>callable).code, plan.stack_words, plan.flags)
+    end_call(thread, &running)
     if held.count:
         let_go_of(&held)
+    if running.error is not NULL:
+        raise_error(&running)
     if plan.result_address and (<Signature>signature).makes_record:
         return record
     return take_result(signature, plan, frame, <PyObject *>function.shared)

@@ -20,12 +20,13 @@ from ffi._buffers cimport (
     is_number, root_of, settle,
 )
 from ffi._cif cimport CIF, result_at
+from ffi._closure cimport Caller, give_to_call, take_from_call
 from ffi._core cimport invoke
-from ffi._frames cimport Thread, current_thread, swap_in, swap_out
+from ffi._frames cimport Frame, Thread, begin_call, current_thread, end_call, raise_error
 from ffi._shapes cimport MAX_VARIABLES, UNKNOWN, length_of, lengths_of
 from ffi._signature cimport Signature, Step, argument_name
 from ffi._types cimport Type, defined, shorten
-from ffi._values cimport address_as, code_for, load_object, new_keepers, store_object
+from ffi._values cimport address_as, code_for, code_of, load_object, new_keepers, store_object
 
 cnp.import_array()
 
@@ -65,6 +66,8 @@ cdef object call_generally(
     cdef char *storage
     cdef char *local = NULL
     cdef Call call
+    cdef Frame frame
+    cdef list callers
     cdef Py_ssize_t i, held_count = 0
     cdef bint converting = True
     cdef Keepers keepers = new_keepers()
@@ -79,6 +82,7 @@ cdef object call_generally(
         storage = local = <char *>malloc(size)
         if storage is NULL:
             raise MemoryError
+    frame.error = NULL
     call.index = 0
     call.args = args
     call.held = <Borrowed *>calloc(self.total + 1, sizeof(Borrowed))
@@ -113,8 +117,17 @@ cdef object call_generally(
         # No Python code runs from here on: nothing moves any more.
         settle(keepers)
         read_arguments(self, &call)
+        callers = [value for value in keepers.objects if isinstance(value, Caller)]
         converting = False
-        run(cif, code, release_gil, storage, call.pointers)
+        for caller in callers:
+            give_to_call(caller, &frame)
+        try:
+            run(cif, code, release_gil, storage, call.pointers, &frame)
+        finally:
+            for caller in callers:
+                take_from_call(caller, &frame)
+        if frame.error is not NULL:
+            raise_error(&frame)
         result = load_object(self.rtype, result_at(self.rtype, storage), owner)
         if errcheck is not None:
             result = errcheck(result, function, owned)
@@ -145,9 +158,10 @@ cdef int convert(
     if isinstance(value, AddressHolder):
         # Its address is read at the end: it may be released before, but not from then on.
         return hold(keepers, root_of(value), data)
+    value = code_of(atype, value)
     if isinstance(value, CodePointer):
         borrowed.data = <char *>code_for(atype, value)
-        return 0
+        return hold(keepers, value, data)
     if step.takes_scalar and (
         isinstance(value, (float, complex)) or is_number(value) or is_integer(value)
     ):
@@ -408,15 +422,11 @@ cdef int hold_kept(AddressHolder root, Keepers keepers, const char *place) excep
     return 0
 
 
-cdef int run(CIF cif, void *code, bint release_gil, char *result, void **pointers) except -1:
+cdef int run(
+    CIF cif, void *code, bint release_gil, char *result, void **pointers, Frame *frame
+) except -1:
     cdef Thread *thread = current_thread()
-    if release_gil:
-        with nogil:
-            swap_in(thread)
-            invoke(cif, code, result, pointers)
-            swap_out(thread)
-    else:
-        swap_in(thread)
-        invoke(cif, code, result, pointers)
-        swap_out(thread)
+    begin_call(thread, frame, release_gil)
+    invoke(cif, code, result, pointers)
+    end_call(thread, frame)
     return 0

@@ -4,9 +4,19 @@
 
 #include <stddef.h>
 
+/* A call of C by Python that has not come back yet, or a callback that runs: a barrier between the
+   calls before it and those it makes. They lie on the C stack. */
+typedef struct ffi_frame {
+    struct ffi_frame *below;
+    void *error; /* what a callback of this call raised: a reference, or NULL */
+    void *state; /* the thread's PyThreadState, if the call released the GIL; else NULL */
+    int is_barrier;
+} ffi_frame;
+
 typedef struct {
     int saved_errno;
     int *errno_address;
+    ffi_frame *top;
 } ffi_thread;
 
 /* Found without a call, where libraries that are loaded late may have some such storage: glibc keeps

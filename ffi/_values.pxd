@@ -35,6 +35,7 @@ cdef uintptr_t address_as(Type wanted, AddressHolder value) except 0
 
 # The code of a function, closure or the like for a pointer of the wanted type.
 cdef void *code_for(Type wanted, CodePointer value) except NULL
+cdef object code_of(Type pointer, object value)
 cdef bint is_code_for(Type wanted, CodePointer value) except -1
 
 # The value in memory that `root` keeps; structs, unions and arrays are not copied.
@@ -68,5 +69,9 @@ ctypedef int (*TypedCall)(CodePointer function, object pointer) except -1
 
 # A pointer to a function is a function to Python.
 cdef void set_function_makers(TypedCall destructor, PointerMaker maker) noexcept
+# (type of the pointer, function of Python's) -> Callback
+ctypedef object (*CallbackMaker)(Type pointer, object function)
+
+cdef void set_callback_maker(CallbackMaker maker) noexcept
 cdef void set_pointer_maker(PointerMaker maker) noexcept
 cdef void set_record_makers(RecordViewer viewer, RecordCopier copier) noexcept

@@ -279,8 +279,28 @@ cdef int store_object(Type type, char *data, object value, Keepers keepers) exce
     return _marshal.store(type, data, value, keepers)
 
 
+cdef object code_of(Type pointer, object value):
+    """What is given for a pointer, a function of Python's as one of C."""
+    if (
+        pointer.target.code != _types.FUNCTION or isinstance(value, CodePointer)
+        or not callable(value)
+    ):
+        return value
+    return make_callback(pointer, value)
+
+
+# Filled by the module that makes callbacks.
+cdef CallbackMaker make_callback = NULL
+
+
+cdef void set_callback_maker(CallbackMaker maker) noexcept:
+    global make_callback
+    make_callback = maker
+
+
 cdef int store_pointer(Type type, char *data, object value, Keepers keepers) except -1:
     cdef uintptr_t address
+    value = code_of(type, value)
     if isinstance(value, AddressHolder):
         address = address_as(type, value)
         memcpy(data, &address, sizeof(address))

@@ -19,7 +19,7 @@ import ffi
 t = ffi.types
 WORD = ffi.sizeof.ffi_arg
 MAX_STACK = 16384
-MAX_THUNKS = 16384
+MAX_THUNKS = 65536
 
 pytestmark = pytest.mark.skipif(not DIRECT, reason="no direct calls here")
 

@@ -20,6 +20,9 @@ NEEDS: dict[str, Callable[[], object]] = {
     "fortran_routine": partial(need_command, "gfortran"),
     "gsl_statistics": partial(need_library, "gsl"),
     "lapack_solve": need_lapack,
+    "nlopt_minimize": partial(need_library, "nlopt"),
+    "ode_callback": partial(need_library, "gsl"),
+    "root_finding": partial(need_library, "gsl"),
     "sqlite_query": partial(need_library, "sqlite3"),
     "zlib_compress": partial(need_library, "z"),
 }
@@ -39,5 +42,5 @@ def test_example(script: Path, tmp_path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    names = {"demo", "qsort", "snprintf", "struct_by_value", *NEEDS}
+    names = {"demo", "qsort", "scipy_integrand", "snprintf", "struct_by_value", *NEEDS}
     assert names <= {script.stem for script in SCRIPTS}

@@ -3,9 +3,9 @@
 #
 # Install what a build needs and this machine lacks: make, Python with its venv module and headers,
 # a C compiler, libffi's headers; and what is asked for of the commands clang and gfortran and of
-# the libraries fftw3, gsl, lapacke, sqlite3 and zlib, which come with their headers. Uses apt-get,
-# dnf, apk or brew, with sudo where it must; where that is not possible, prints the line to run and
-# fails.
+# the libraries fftw3, gsl, lapacke, nlopt, sqlite3 and zlib, which come with their headers. Uses
+# apt-get, dnf, apk or brew, with sudo where it must; where that is not possible, prints the line to
+# run and fails.
 
 # shellcheck disable=SC2086  # commands, package names and flags are kept as lists of words
 set -eu
@@ -26,7 +26,7 @@ py() {
 missing() {
     for name in make $names; do
         case $name in
-            fftw3 | lapacke | sqlite3) header=$name.h ;;
+            fftw3 | lapacke | nlopt | sqlite3) header=$name.h ;;
             gsl) header=gsl/gsl_version.h ;;
             zlib) header=zlib.h ;;
             *) header= ;;
@@ -84,15 +84,17 @@ packages() {
             brew-fftw3) echo fftw ;;
             brew-gsl | brew-sqlite3 | brew-zlib) echo "${word%3}" ;;
             brew-lapacke) echo lapack ;;
+            brew-nlopt) echo nlopt ;;
             apt-get-fftw3) echo libfftw3-dev ;;
-            apt-get-gsl | apt-get-sqlite3) echo "lib$word-dev" ;;
+            apt-get-gsl | apt-get-nlopt | apt-get-sqlite3) echo "lib$word-dev" ;;
             apt-get-lapacke) echo liblapacke-dev ;;
             apt-get-zlib) echo zlib1g-dev ;;
             dnf-fftw3) echo fftw-devel ;;
+            dnf-nlopt) echo NLopt-devel ;;
             dnf-gsl | dnf-sqlite3 | dnf-zlib) echo "${word%3}-devel" ;;
             dnf-lapacke) echo lapack-devel ;;
             apk-fftw3) echo fftw-dev ;;
-            apk-gsl | apk-sqlite3 | apk-zlib) echo "${word%3}-dev" ;;
+            apk-gsl | apk-nlopt | apk-sqlite3 | apk-zlib) echo "${word%3}-dev" ;;
             apk-lapacke) echo lapack-dev ;;
             brew-python | brew-python-venv | brew-python-headers) echo python ;;
             *-python | dnf-python-venv | apk-python-venv) echo python3 ;;
