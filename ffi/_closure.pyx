@@ -384,7 +384,7 @@ cdef void enter(void *data, void *rvalue, void **avalues) noexcept nogil:
     cdef bint was_detached
     # Python sees C's errno, and C gets back what Python leaves there.
     swap_out(thread)
-    if frame is not NULL and frame.is_barrier:
+    if frame is not NULL and frame.state is frame:
         frame = NULL
     if not interpreter_is_running():
         memset(rvalue, 0, slot.result_size)
@@ -395,7 +395,7 @@ cdef void enter(void *data, void *rvalue, void **avalues) noexcept nogil:
         if not slot.is_caller:
             memset(rvalue, 0, slot.result_size)
         barrier.below = thread.top
-        barrier.is_barrier = True
+        barrier.state = &barrier
         thread.top = &barrier
         was_detached = attach_thread(NULL if frame is NULL else frame.state)
         (<Runner><void *>run)(slot, rvalue, avalues, frame)

@@ -15,8 +15,8 @@ cdef extern from "_thread.h":
     ctypedef struct Frame "ffi_frame":
         Frame *below
         void *error                     # what a callback of a call raised: owned, or NULL
-        void *state                     # the PyThreadState if the call let the GIL go, or NULL
-        bint is_barrier                 # a callback's
+        # The PyThreadState if the call let the GIL go, or NULL; of a callback's barrier itself.
+        void *state
 
     Thread *thread_at(ptrdiff_t distance) nogil
 
@@ -49,7 +49,6 @@ cdef inline void begin_call(Thread *thread, Frame *frame, bint release_gil) noex
     # Before C code runs for Python; `frame.error` is NULL. No Python until `end_call`.
     frame.state = PyEval_SaveThread() if release_gil else NULL
     frame.below = thread.top
-    frame.is_barrier = False
     thread.top = frame
     swap_in(thread)
 

@@ -9,8 +9,8 @@
 typedef struct ffi_frame {
     struct ffi_frame *below;
     void *error; /* what a callback of this call raised: a reference, or NULL */
-    void *state; /* the thread's PyThreadState, if the call released the GIL; else NULL */
-    int is_barrier;
+    void *state; /* the thread's PyThreadState, if the call released the GIL; else NULL. A barrier's
+                    is itself. */
 } ffi_frame;
 
 typedef struct {
