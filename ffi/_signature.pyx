@@ -85,6 +85,9 @@ cdef Signature to_signature(object prototype, tuple added=None):
     self.plan = <const Plan *>self.cif.plan
     if self.plan is not NULL:
         prepare_frame(self, self.plan)
+        self.is_plain = (
+            self.plan.result_address == 0 and self.rest_count == 0 and self.variable_count == 0
+        )
         for i in range(self.total):
             self.is_general |= self.steps[i].is_out or self.steps[i].shape.is_computed
     return self
