@@ -14,6 +14,8 @@
 /* Of threads that Python did not start: a Python thread state costs a hundred times a call, so that
    it lives as long as the thread. */
 static pthread_key_t attach_key;
+/* The same, also where Python has forgotten it already: at the end of the thread. */
+static __thread PyThreadState *attach_own;
 
 static void attach_end(void *state)
 {
@@ -22,6 +24,7 @@ static void attach_end(void *state)
     PyEval_RestoreThread((PyThreadState *)state);
     PyThreadState_Clear((PyThreadState *)state);
     PyThreadState_DeleteCurrent();
+    attach_own = NULL;
 }
 
 static inline int attach_prepare(void)
@@ -33,9 +36,12 @@ static inline int attach_prepare(void)
 static inline int attach_thread(void *known)
 {
     PyThreadState *state = known ? (PyThreadState *)known : PyGILState_GetThisThreadState();
+    if (state == NULL)
+        state = attach_own;
     if (state == NULL) {
         PyGILState_Ensure();
-        pthread_setspecific(attach_key, PyGILState_GetThisThreadState());
+        attach_own = PyGILState_GetThisThreadState();
+        pthread_setspecific(attach_key, attach_own);
         return 1;
     }
     /* C may call back with the GIL held: from a call that kept it, or from another extension. */

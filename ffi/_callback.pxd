@@ -9,4 +9,5 @@ cdef class Callback(Caller):
     cdef readonly object function
     cdef readonly object onerror
     cdef bint has_arrays
+    cdef object kept_error              # what `error` points at
     cdef object kept                    # what the last result points at

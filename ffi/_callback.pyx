@@ -7,14 +7,21 @@ Python here. `_closure` has the machine code, and what exceptions do.
 import numpy as np
 
 from ffi import cdecl
-from ffi.errors import Error, FFIBufferError, FFINotImplementedError, FFITypeError, located
+from ffi.errors import (
+    Error,
+    FFIBufferError,
+    FFINotImplementedError,
+    FFITypeError,
+    FFIValueError,
+    located,
+)
 
 cimport cython
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport INT64_MAX, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -112,7 +119,7 @@ cdef class Callback(Caller):
         return Function(self)(*args, **kwargs)
 
     def capsule(self, context=None):
-        """Return a PyCapsule of the function pointer, as `scipy.LowLevelCallable` takes it.
+        """Return a PyCapsule of the function pointer, as ``scipy.LowLevelCallable`` takes it.
 
         Parameters
         ----------
@@ -191,6 +198,10 @@ def callback(prototype, function=None, *, error=0, onerror=None):
     that runs. Otherwise it goes to `sys.unraisablehook`.
 
     Arrays are valid until `function` returns: that one is still referenced then is a `BufferError`.
+    What a result points at is kept until the callback's next result, or its end.
+
+    Of a callback that several running calls were given, an exception on a thread of C's goes to the
+    last of these.
 
     Examples
     --------
@@ -257,6 +268,9 @@ cdef Callback new_callback(Signature signature, object function, object error, o
                 convert_result(self, error, instead)
             except Error as exc:
                 raise located(exc, "argument 'error'") from None
+            # The results' come and go.
+            self.kept_error = self.kept
+            self.kept = None
         open_caller(self, signature.cif, instead)
     finally:
         free(instead)
@@ -324,7 +338,7 @@ cdef extern from *:
 
 
 cdef int check_kept(Signature signature, Py_ssize_t i, object array) except -1:
-    if array is None:
+    if not isinstance(array, cnp.ndarray):
         return 0
     name = signature.names[i] or f"arg{i}"
     raise FFIBufferError(f"callback kept {name!r}; use {name}.copy()")
@@ -338,9 +352,10 @@ cdef int read_lengths(Signature signature, void **avalues, int64_t *lengths) exc
     for i in range(signature.total):
         step = &signature.steps[i]
         if step.variable >= 0:
-            lengths[step.variable] = _marshal.load(
-                signature.atypes[i], <const char *>avalues[step.argument]
-            )
+            length = _marshal.load(signature.atypes[i], <const char *>avalues[step.argument])
+            if length > INT64_MAX:
+                raise FFIValueError(f"expected a length for {signature.names[i]!r}, got {length}")
+            lengths[step.variable] = length
     return 0
 
 

@@ -66,6 +66,9 @@ cdef void end_capsule(PyObject *capsule) noexcept:
     # The name is a part of what it holds.
     cdef char *name = <char *>PyCapsule_GetName(<object>capsule)
     cdef Content *content = <Content *>(name - NAME_OFFSET)
+    if name is NULL:
+        # Somebody took it: what is held stays.
+        return
     owner = <object>content.owner
     Py_DECREF(owner)
     free(content)

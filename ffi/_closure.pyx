@@ -519,6 +519,11 @@ cdef int open_caller(Caller self, CIF cif, const char *instead) except -1:
 
 cdef void close_caller(Caller self) noexcept:
     if self.slot is not NULL:
+        if self.cif.rtype.code == _types.POINTER or self.cif.rtype.has_pointer:
+            # What it points at goes with the caller.
+            slot_lock(&self.slot.mutex)
+            memset(self.slot.instead, 0, self.slot.result_size)
+            slot_unlock(&self.slot.mutex)
         retire(self.slot)
         self.slot = NULL
 

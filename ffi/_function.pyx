@@ -167,7 +167,7 @@ cdef class Function(CodePointer):
         return self.signature.cif
 
     def capsule(self, context=None):
-        """Return a PyCapsule of the function pointer, as `scipy.LowLevelCallable` takes it.
+        """Return a PyCapsule of the function pointer, as ``scipy.LowLevelCallable`` takes it.
 
         Parameters
         ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import pickle
+import sys
 import threading
 import weakref
 
@@ -249,6 +250,24 @@ def test_text(lib):
     assert lib.text(lambda i: None, 2) is None
     with refused(ValueError, match="<lambda>.*: result: .*NUL"):
         lib.text(lambda i: b"a\0b", 2)
+
+
+def test_what_an_error_points_at_is_kept(lib):
+    """The substitute of a callback outlives its results."""
+    text = ffi.callback("const char *(int)", lambda i: b"good" if i else 1 / 0, error=b"instead")
+    raw, cif = bytearray(8), lib.text.cif
+    for _ in range(3):
+        assert lib.text(text, 1).string() == b"good"
+        with pytest.raises(ZeroDivisionError):
+            ffi.call(cif, lib.text, raw, cif.pack(text, 0))
+        assert ffi.string(int.from_bytes(raw, sys.byteorder)) == b"instead"
+
+
+def test_pointers_may_be_kept(lib):
+    kept = []
+    callback = ffi.callback("double (const double x[])", lambda x: kept.append(x) or 1.0)
+    assert callback(np.ones(3)) == 1.0
+    assert isinstance(kept[0], ffi.Pointer)
 
 
 def test_members(lib):
