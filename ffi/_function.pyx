@@ -328,7 +328,7 @@ cdef object call_function(
     cdef const Plan *plan = (<Signature>signature).plan
     cdef const Step *step = (<Signature>signature).steps
     cdef const Step *end = step + (<Signature>signature).count
-    cdef bint is_placed, is_plain = (<Signature>signature).is_plain
+    cdef bint is_placed
     cdef int64_t lengths[MAX_VARIABLES]
     cdef Py_ssize_t i
     cdef char frame[MAX_FRAME]
@@ -342,19 +342,18 @@ cdef object call_function(
         return call_with_names(<Function>callable, args, PyVectorcall_NARGS(nargsf), keywords)
     if (<Function>callable).is_general or (<Function>callable).shared.closed:
         return call_and_check(<Function>callable, args)
+    if plan.result_address:
+        # Before addresses are read: the garbage collector may run Python code.
+        if (<Signature>signature).makes_record:
+            record = make_record((<Signature>signature).rtype)
+            result = record.data
+        else:
+            result = frame + (<Signature>signature).result_offset
+        memcpy(frame + plan.result_address, &result, sizeof(result))
     held.count = 0
     running.error = NULL
-    if not is_plain:
-        if plan.result_address:
-            # Before addresses are read: the garbage collector may run Python code.
-            if (<Signature>signature).makes_record:
-                record = make_record((<Signature>signature).rtype)
-                result = record.data
-            else:
-                result = frame + (<Signature>signature).result_offset
-            memcpy(frame + plan.result_address, &result, sizeof(result))
-        for i in range((<Signature>signature).variable_count):
-            lengths[i] = UNKNOWN
+    for i in range((<Signature>signature).variable_count):
+        lengths[i] = UNKNOWN
     while step < end:
         if step.code < _types.STRUCT:
             is_placed = put_word(step, args[0], frame + step.at, &held, lengths)
@@ -368,7 +367,7 @@ cdef object call_function(
         step += 1
         args += 1
     if (
-        not is_plain
+        (<Signature>signature).rest_count
         and not put_rest(step, (<Signature>signature).rest_count, frame, lengths)
     ):
         let_go_of(&held)
@@ -383,7 +382,7 @@ cdef object call_function(
         let_go_of(&held)
     if running.error is not NULL:
         raise_error(&running)
-    if not is_plain and plan.result_address and (<Signature>signature).makes_record:
+    if plan.result_address and (<Signature>signature).makes_record:
         return record
     return take_result(signature, plan, frame, <PyObject *>function.shared)
 

@@ -78,7 +78,6 @@ cdef class Signature:
     cdef size_t out_size                # bytes for those that are no arrays
     cdef Py_ssize_t rest_count          # of those whose steps follow those by position
     cdef bint is_general                # no frame on the C stack will do
-    cdef bint is_plain                  # all of C's words come from what Python gives by position
     cdef const Plan *plan               # of the CIF, if there is one
     cdef uint32_t result_offset         # in the frame
     cdef uint32_t result_at             # of a result of one word
