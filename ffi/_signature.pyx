@@ -85,9 +85,6 @@ cdef Signature to_signature(object prototype, tuple added=None):
     self.plan = <const Plan *>self.cif.plan
     if self.plan is not NULL:
         prepare_frame(self, self.plan)
-        self.is_plain = (
-            self.plan.result_address == 0 and self.rest_count == 0 and self.variable_count == 0
-        )
         for i in range(self.total):
             self.is_general |= self.steps[i].is_out or self.steps[i].shape.is_computed
     return self
@@ -144,7 +141,10 @@ cdef tuple kind_of_integer(Type type):
 
 
 cdef inline bint is_number(Type type) noexcept:
-    return type._dtype is not None and type.indices is None and type.code != _types.CHAR
+    return (
+        type._dtype is not None and type.indices is None
+        and type.code != _types.CHAR and type.code != _types.POINTER
+    )
 
 
 cdef int prepare_frame(Signature self, const Plan *plan) except -1:

@@ -454,6 +454,9 @@ def test_numbers_by_reference(lib):
     # C writes to what is not const: a number would not see it.
     with refused(TypeError, match="'x': expected an array of int32 .*got int 5"):
         ffi.Function(lib.axpy.address, "void f(int x[1])")(5)
+    # An address is no number.
+    with refused(TypeError, match="'x': expected an array of np.uintp .*got int 5"):
+        ffi.Function(lib.axpy.address, "void f(double *const x[1])")(5)
 
 
 def test_sequences_of_strings(lib):
