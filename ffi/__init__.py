@@ -19,6 +19,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _cattrs     attributes of gcc, and names in assembly
 #   _ctext      C text before it is parsed
 #   _cexpr      integer expressions in C
+#   _cparams    parameters of functions in C
 #   _cparse     pycparser's nodes -> types and prototypes
 #   cdecl       C declarations <-> types and prototypes
 #   _buffers    borrowed buffers and addresses
@@ -46,6 +47,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _callback   callback: C calls Python with values
 #   _foreign    function pointers of ctypes, cffi and Cython modules
 #   _declared   what a library has declared
+#   _find       files of libraries by their short names
 #   library     Library: shared objects with their functions
 
 from ffi import _foreign as _foreign  # teaches Function other packages' pointers

@@ -10,10 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from ffi._cattrs import Attribute, refusal, size_of_mode, symbol_of
-from ffi._cexpr import compile_program, evaluate, number_of, read_number
+from ffi._cexpr import evaluate, number_of, read_number
+from ffi._cparams import Modifiers, is_star, to_prototype
 from ffi._ctext import Checker, Text, Token, undeclared
-from ffi._cwords import BY_WORDS, PASSED_VA_LIST, TYPEDEFS, VA_LIST
-from ffi._dimension import Dimension, Integer, dimension, integer
+from ffi._cwords import BY_WORDS, TYPEDEFS
+from ffi._dimension import Integer, integer
 from ffi._layouts import (
     agree,
     define,
@@ -30,7 +31,6 @@ from ffi._layouts import (
 from ffi._prototype import (
     NO_QUALITIES,
     Declarations,
-    Parameter,
     Prototype,
     Qualities,
     declarations,
@@ -44,10 +44,6 @@ from ffi.errors import Error, FFINotImplementedError, FFITypeError, FFIValueErro
 
 # Where structs point at structs that point at structs, what is deeper is pointed at by its tag.
 MAX_POINTED = 16
-
-_MAX_LENGTH = (1 << 63) - 1
-
-Modifiers = list[Any]
 
 
 class Reader:
@@ -383,7 +379,7 @@ class Reader:
                     found = as_type((found, self.length(modifier, place)))
                 else:
                     self.check_value(found, place)
-                    found = function_type(self.prototype(found, modifier.args))
+                    found = function_type(to_prototype(self, found, modifier.args))
                     const = False
             except Error as exc:
                 if str(exc).startswith(f"{self.text.what}: "):
@@ -392,7 +388,7 @@ class Reader:
         return found, const
 
     def length(self, node: Any, place: Any) -> int:
-        if node.dim is None or _is_star(node.dim):
+        if node.dim is None or is_star(node.dim):
             message = "an array of unknown length is supported as a parameter only"
             raise self.fail(FFINotImplementedError, place, message)
         if node.dim_quals:
@@ -565,95 +561,6 @@ class Reader:
         self.defined[id(node)] = found
         return found
 
-    # --- prototypes
-
-    def prototype(self, rtype: Type, args: Any) -> Prototype:
-        """Return the prototype of a function without its name."""
-        # Without parameters C knows none, since C23.
-        nodes = [] if args is None else list(args.params)
-        variadic = bool(nodes) and type(nodes[-1]).__name__ == "EllipsisParam"
-        if variadic:
-            nodes.pop()
-        if _is_void(nodes):
-            return Prototype(None, rtype, ())
-        names: set[str] = set()
-        for node in nodes:
-            # A list of bare names is how C was written before it had prototypes.
-            if type(node).__name__ == "ID":
-                raise self.fail(FFITypeError, node, undeclared(node.name))
-            if node.name is not None and node.name in names:
-                raise self.fail(FFIValueError, node, f"a second parameter {node.name!r}")
-            names.add(node.name)
-        parameters = tuple(self.parameter(node, names) for node in nodes)
-        by_name = {parameter.name: parameter for parameter in parameters}
-        for node, parameter in zip(nodes, parameters, strict=True):
-            self.check_dimensions(node, parameter, by_name)
-        return Prototype(None, rtype, parameters, variadic)
-
-    def parameter(self, node: Any, names: set[str]) -> Parameter:
-        """Return a parameter; one of array type is a pointer with dimensions."""
-        inner = node.type
-        modifiers: Modifiers = []
-        axes: Modifiers = []
-        while type(inner).__name__ in ("PtrDecl", "ArrayDecl", "FuncDecl"):
-            if type(inner).__name__ == "ArrayDecl" and not modifiers:
-                axes.append(inner)
-            else:
-                modifiers.append(inner)
-            inner = inner.type
-        found, const = self.specified(inner, node)
-        found, const = self.modified(found, const, modifiers, node)
-        lengths = [self.axis(axis, node, names, i == 0) for i, axis in enumerate(axes)]
-        while kind_of(found) == "array":
-            # An array's name in a typedef.
-            found, length = item_of(found)
-            lengths.append(dimension((length,)))
-        if kind_of(found) == "void" and not lengths:
-            raise self.fail(FFITypeError, node, "a parameter cannot be void")
-        if found == VA_LIST and not lengths:
-            return Parameter(node.name, PASSED_VA_LIST)
-        self.check_value(found, node)
-        if not lengths:
-            if kind_of(found) == "function":
-                found = pointer_to(found)
-            return Parameter(node.name, found)
-        if kind_of(found) in ("void", "function"):
-            raise self.fail(FFITypeError, node, f"an array cannot have items of type {found.name}")
-        static = bool(axes) and "static" in (axes[0].dim_quals or ())
-        found = self.pointer(found, const)
-        return Parameter(node.name, found, dimensions=tuple(lengths), static=static)
-
-    def axis(self, node: Any, place: Any, names: set[str], first: bool) -> Dimension | None:
-        """Return the length in a pair of brackets."""
-        if node.dim_quals and not first:
-            message = f"{node.dim_quals[0]!r} stands in the first brackets only"
-            raise self.fail(FFIValueError, place, message)
-        if node.dim is None or _is_star(node.dim):
-            if node.dim is None and not first:
-                raise self.fail(FFIValueError, place, "only the first brackets can be empty")
-            return None
-        found = dimension(compile_program(node.dim, self, names))
-        value = found.program[0]
-        if len(found.program) == 1 and isinstance(value, int) and value < 1:
-            message = f"a C array has at least one item, got length {found.text}"
-            raise self.fail(FFIValueError, node.dim, message)
-        if len(found.program) == 1 and isinstance(value, int) and value > _MAX_LENGTH:
-            raise self.fail(FFIValueError, node.dim, f"no array has {found.text} items")
-        return found
-
-    def check_dimensions(
-        self, node: Any, parameter: Parameter, by_name: Mapping[str | None, Parameter]
-    ) -> None:
-        for length in parameter.dimensions or ():
-            for name in () if length is None else length.names:
-                given = by_name[name]
-                if given.dimensions is not None or kind_of(given.type) != "integer":
-                    message = (
-                        f"dimension {name!r} of {parameter.name or 'an array'!r} is no integer "
-                        f"but {given.text!r}"
-                    )
-                    raise self.fail(FFITypeError, node, message)
-
 
 def _as_int(number: Integer) -> Integer:
     return Integer(number.value) if Integer(number.value).fits else number
@@ -668,16 +575,3 @@ def _underlying(values: list[int]) -> Type | None:
         if low <= min(values) and max(values) < high:
             return scalars[name]
     return None
-
-
-def _is_star(node: Any) -> bool:
-    # Of ``x[*]``.
-    return type(node).__name__ == "ID" and node.name == "*"
-
-
-def _is_void(parameters: list[Any]) -> bool:
-    # Of ``f(void)``.
-    if len(parameters) != 1 or type(parameters[0]).__name__ != "Typename":
-        return False
-    node = parameters[0].type
-    return getattr(node.type, "names", None) == ["void"] and not node.quals

@@ -1,6 +1,6 @@
 """Libraries: shared objects with their functions.
 
-Names, declarations and looking for files live here; `_dl` talks to the dynamic linker.
+Names and declarations live here; `_dl` talks to the dynamic linker.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import copyreg
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
@@ -28,6 +27,7 @@ from ffi._declared import (
     with_options,
 )
 from ffi._dl import Handle, find_address, open_shared_object, shared_of
+from ffi._find import candidates, find_library
 from ffi._function import Function, declaration_of, make_function
 from ffi._objects import pointer_at
 from ffi._pointers import Pointer
@@ -51,10 +51,6 @@ from ffi.errors import (
 )
 
 __all__ = ["Library", "Types", "dlopen", "find_library"]
-
-# Names that ``lib{name}.so`` may be made of; a file name is none of these.
-_SHORT_NAME = re.compile(r"(?!.*\.(?:so|dylib)\b)\w[\w+.-]*", re.ASCII)
-_SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
 
 
 class Library(Handle):
@@ -480,22 +476,12 @@ def _open(name: str | bytes | os.PathLike[str] | None, mode: int) -> Library:
         return open_shared_object(Library, name, mode)
     except FFIOSError as exc:
         messages = [str(exc)]
-    for candidate in _candidates(name):
+    for candidate in candidates(name):
         try:
             return open_shared_object(Library, candidate, mode)
         except FFIOSError as exc:
             messages.append(str(exc))
     raise FFIOSError("; ".join(messages))
-
-
-def _candidates(name: str | bytes | os.PathLike[str] | None) -> Iterator[str]:
-    # The names a linker's option -l would find, the one without a version last.
-    if isinstance(name, (str, bytes)) and _SHORT_NAME.fullmatch(os.fsdecode(name)):
-        short = os.fsdecode(name)
-        found = find_library(short)
-        if found is not None:
-            yield found
-        yield f"lib{short}{_SUFFIX}"
 
 
 def _fill(library: Library, mode: int, release_gil: bool) -> Library:
@@ -514,44 +500,6 @@ def _fill(library: Library, mode: int, release_gil: bool) -> Library:
     for name, value in values.items():
         object.__setattr__(library, name, value)
     return library
-
-
-def find_library(name: str) -> str | None:
-    """Find the file of a library by its short name.
-
-    Parameters
-    ----------
-    name : str
-        As the linker's option ``-l`` takes it: ``"m"``, without prefix, suffix and version.
-
-    Returns
-    -------
-    str or None
-        What `dlopen` can load; None if there is no such library.
-
-    Raises
-    ------
-    TypeError
-        If `name` is no str.
-
-    References
-    ----------
-    The standard library's ``ctypes.util.find_library``.
-
-    Examples
-    --------
-    >>> ffi.find_library("m")  # doctest: +SKIP
-    'libm.so.6'
-    >>> ffi.find_library("no-such-library")
-    """
-    if not isinstance(name, str):
-        raise FFITypeError(f"find_library(): expected str, got {type(name).__name__}")
-    if not _SHORT_NAME.fullmatch(name):
-        return None
-    # Not at the top: it is large, and seldom needed.
-    from ctypes import util
-
-    return util.find_library(name)
 
 
 # --- pickling
