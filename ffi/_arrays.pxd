@@ -21,6 +21,8 @@ cdef int borrow_pointee(
 ) except -1
 # Hold a copy of a number for a `pointer` to one.
 cdef int borrow_scalar(Type pointer, object value, Borrowed *borrowed) except -1
+# Hold an array of our own, to which nobody else refers.
+cdef int adopt(object array, Borrowed *borrowed) except -1
 cdef int examine_pointee(Type pointer, Borrowed *borrowed) except -1
 
 # Write the address of what stands for a `pointer`, and keep what it points at; `settle` the

@@ -102,12 +102,12 @@ cdef int borrow_pointee(
         borrowed.data = <char *>to_address(value)
         return 0
     if takes_strings(pointer) and isinstance(value, (list, tuple)):
-        return adopt(pointer, pack_strings(tuple(value)), borrowed)
+        return adopt(pack_strings(tuple(value)), borrowed)
     if is_number(value):
         refuse(pointer, value)
     if PyObject_CheckBuffer(value):
         return borrow_buffer(pointer, value, borrowed)
-    return adopt(pointer, as_array(pointer, value), borrowed)
+    return adopt(as_array(pointer, value), borrowed)
 
 
 cdef int take_string(object value, Borrowed *borrowed, bint counted) except -1:
@@ -170,7 +170,7 @@ cdef int borrow_scalar(Type pointer, object value, Borrowed *borrowed) except -1
     """Hold the address of a value of our own, as Fortran's functions want one for a number."""
     cdef object array = np.empty(1, pointer.target._dtype)
     store(pointer.target, PyArray_BYTES(<Array *>array), value, None)
-    return adopt(pointer, array, borrowed)
+    return adopt(array, borrowed)
 
 
 cdef int borrow_buffer(Type pointer, object value, Borrowed *borrowed) except -1:
@@ -188,7 +188,7 @@ cdef int borrow_buffer(Type pointer, object value, Borrowed *borrowed) except -1
             array = None
         if array is not None and array.dtype.names is not None:
             give_back(borrowed)
-            return adopt(pointer, array, borrowed)
+            return adopt(array, borrowed)
     give_back(borrowed)
     borrowed.holding = NOTHING
     return refuse(pointer, value)
@@ -236,8 +236,7 @@ cdef object as_array(Type pointer, object value):
     return array
 
 
-cdef int adopt(Type pointer, object array, Borrowed *borrowed) except -1:
-    # An array of our own over somebody's memory: the only reference is here.
+cdef int adopt(object array, Borrowed *borrowed) except -1:
     borrowed.holding = ADOPTED
     Py_INCREF(array)
     borrowed.owner = <PyObject *>array

@@ -4,24 +4,15 @@ The signature is read the other way round: what a call of C would convert to C i
 Python here. `_closure` has the machine code, and what exceptions do.
 """
 
-import numpy as np
-
 from ffi import cdecl
-from ffi.errors import (
-    Error,
-    FFIBufferError,
-    FFINotImplementedError,
-    FFITypeError,
-    FFIValueError,
-    located,
-)
+from ffi.errors import Error, FFIBufferError, FFINotImplementedError, FFITypeError, located
 
 cimport cython
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport INT64_MAX, int64_t, uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -30,15 +21,13 @@ from ffi._buffers cimport Descr, Keepers, settle
 from ffi._capsule cimport capsule_of
 from ffi._closure cimport Caller, close_caller, open_caller, result_size, widen
 from ffi._function cimport Function
-from ffi._shapes cimport MAX_VARIABLES, UNKNOWN, length_of
+from ffi._shapes cimport MAX_AXES, MAX_VARIABLES, UNKNOWN, length_at, length_of
 from ffi._signature cimport Signature, Step, argument_name, python_signature, to_signature
 from ffi._specs cimport to_type
 from ffi._types cimport Type, defined, describe
 from ffi._values cimport load_object, new_keepers, set_callback_maker, store_object
 
 cnp.import_array()
-
-cdef object UINTP = np.dtype(np.uintp)
 
 cdef extern from "alloca.h":
     void *alloca(size_t size) nogil
@@ -56,9 +45,6 @@ cdef extern from "numpy/arrayobject.h":
         type subtype, Descr *descr, int ndim, cnp.npy_intp *lengths, cnp.npy_intp *strides,
         void *data, int flags, PyObject *base
     )
-
-cdef enum:
-    MAX_AXES = 64
 
 
 @cython.final
@@ -289,24 +275,24 @@ set_callback_maker(callback_for)
 
 cdef int call_python(Callback self, void *rvalue, void **avalues) except -1:
     cdef Signature signature = self.signature
-    cdef Py_ssize_t i, made = 0, count = signature.count
+    cdef Py_ssize_t i, index = 0, made = 0, count = signature.count
     cdef PyObject **args = <PyObject **>alloca((count + 1) * sizeof(PyObject *))
     cdef PyObject *returned = NULL
     cdef int64_t lengths[MAX_VARIABLES]
     cdef object function = self.function
-    cdef bint returning = False
     # One before the first is the callee's to use.
     args += 1
     try:
         if signature.variable_count:
-            read_lengths(signature, avalues, lengths)
+            read_lengths(signature, avalues, lengths, &index)
         while made < count:
+            index = made
             args[made] = convert_argument(signature, made, avalues, lengths)
             made += 1
+        index = -1
         returned = PyObject_Vectorcall(
             <PyObject *>function, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL
         )
-        returning = True
         if returned is NULL:
             reraise()
         if self.has_arrays:
@@ -317,8 +303,8 @@ cdef int call_python(Callback self, void *rvalue, void **avalues) except -1:
     except Error as exc:
         if returned is not NULL and type(exc) is not FFIBufferError:
             raise located(exc, f"{self.__name__}(): result") from None
-        if not returning and made < count:
-            where = f"{self.__name__}(): {argument_name(signature, made)}"
+        if index >= 0:
+            where = f"{self.__name__}(): {argument_name(signature, index)}"
             raise located(exc, where) from None
         raise
     finally:
@@ -344,7 +330,9 @@ cdef int check_kept(Signature signature, Py_ssize_t i, object array) except -1:
     raise FFIBufferError(f"callback kept {name!r}; use {name}.copy()")
 
 
-cdef int read_lengths(Signature signature, void **avalues, int64_t *lengths) except -1:
+cdef int read_lengths(
+    Signature signature, void **avalues, int64_t *lengths, Py_ssize_t *index
+) except -1:
     cdef Py_ssize_t i
     cdef Step *step
     for i in range(signature.variable_count):
@@ -352,10 +340,8 @@ cdef int read_lengths(Signature signature, void **avalues, int64_t *lengths) exc
     for i in range(signature.total):
         step = &signature.steps[i]
         if step.variable >= 0:
-            length = _marshal.load(signature.atypes[i], <const char *>avalues[step.argument])
-            if length > INT64_MAX:
-                raise FFIValueError(f"expected a length for {signature.names[i]!r}, got {length}")
-            lengths[step.variable] = length
+            index[0] = i
+            lengths[step.variable] = length_at(signature.atypes[i], avalues[step.argument])
     return 0
 
 
@@ -400,18 +386,12 @@ cdef PyObject *array_at(
         flags |= cnp.NPY_ARRAY_WRITEABLE
     if <uintptr_t>data % target.alignment == 0:
         flags |= cnp.NPY_ARRAY_ALIGNED
-    dtype = dtype_of(target)
+    dtype = target._dtype
     # NumPy takes the reference of the dtype over.
     Py_INCREF(dtype)
     return PyArray_NewFromDescr(
         cnp.ndarray, <Descr *>dtype, step.shape.ndim, shape, NULL, data, flags, NULL
     )
-
-
-cdef object dtype_of(Type target):
-    if target.code == _types.POINTER:
-        return UINTP
-    return target._dtype
 
 
 cdef int convert_result(Callback self, object value, char *rvalue) except -1:

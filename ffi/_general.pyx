@@ -14,16 +14,16 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from ffi cimport _marshal, _types
-from ffi._arrays cimport borrow_pointee, borrow_scalar, examine_pointee
+from ffi._arrays cimport adopt, borrow_pointee, borrow_scalar, examine_pointee
 from ffi._buffers cimport (
-    ADOPTED, NOTHING, AddressHolder, Borrowed, CodePointer, Keepers, give_back, hold, is_integer,
+    NOTHING, AddressHolder, Borrowed, CodePointer, Keepers, give_back, hold, is_integer,
     is_number, root_of, settle,
 )
 from ffi._cif cimport CIF, result_at
 from ffi._closure cimport Caller, give_to_call, take_from_call
 from ffi._core cimport invoke
 from ffi._frames cimport Frame, Thread, begin_call, current_thread, end_call, raise_error
-from ffi._shapes cimport MAX_VARIABLES, UNKNOWN, length_of, lengths_of
+from ffi._shapes cimport MAX_AXES, MAX_VARIABLES, UNKNOWN, length_at, length_of, lengths_of
 from ffi._signature cimport Signature, Step, argument_name
 from ffi._types cimport Type, defined, shorten
 from ffi._values cimport address_as, code_for, code_of, load_object, new_keepers, store_object
@@ -42,7 +42,6 @@ cdef extern from "numpy/arrayobject.h":
 cdef enum:
     # Arguments and results of more bytes are not made on the C stack.
     MAX_STORAGE = 4096
-    MAX_AXES = 64
 
 
 # What is known while a call is prepared.
@@ -114,10 +113,11 @@ cdef object call_generally(
         if self.has_out:
             read_arguments(self, &call)
             make_outs(self, &call)
-        # No Python code runs from here on: nothing moves any more.
+        callers = [value for value in keepers.objects if isinstance(value, Caller)]
+        # No Python code runs from here on, that of the garbage collector included: nothing moves
+        # any more.
         settle(keepers)
         read_arguments(self, &call)
-        callers = [value for value in keepers.objects if isinstance(value, Caller)]
         converting = False
         for caller in callers:
             give_to_call(caller, &frame)
@@ -182,7 +182,7 @@ cdef int read_arguments(Signature self, Call *call) except -1:
         call.index = i
         step = &self.steps[i]
         if call.args[i] is not NULL and step.variable >= 0:
-            call.lengths[step.variable] = to_length(self.atypes[i], call.pointers[step.argument])
+            call.lengths[step.variable] = length_at(self.atypes[i], call.pointers[step.argument])
             call.givers[step.variable] = -1
     for i in range(self.total):
         call.index = i
@@ -224,13 +224,6 @@ cdef inline bint is_missing(Call *call, Py_ssize_t i) noexcept:
 
 cdef inline bint is_holder(Call *call, Py_ssize_t i) noexcept:
     return call.args[i] is not NULL and isinstance(<object>call.args[i], AddressHolder)
-
-
-cdef int64_t to_length(Type atype, const void *data) except? -3:
-    length = _marshal.load(atype, <const char *>data)
-    if length > INT64_MAX or length == UNKNOWN:
-        raise FFIValueError(f"expected a length, got {length}")
-    return length
 
 
 cdef int learn_lengths(Signature self, Call *call) except -1:
@@ -373,23 +366,17 @@ cdef int make_outs(Signature self, Call *call) except -1:
             lengths[k] = length
         target = defined((<Type>self.atypes[i]).target)
         try:
-            adopt_zeros(&call.held[i], step.shape.ndim, lengths, target._dtype)
+            adopt(zeros(step.shape.ndim, lengths, target._dtype), &call.held[i])
         except ValueError as exc:
             # Too many bytes, or axes, for NumPy.
             raise FFIValueError(f"{exc}, got {self.prototype.parameters[step.argument].text}")
     return 0
 
 
-cdef int adopt_zeros(
-    Borrowed *held, int ndim, cnp.npy_intp *lengths, cnp.dtype dtype
-) except -1:
+cdef object zeros(int ndim, cnp.npy_intp *lengths, cnp.dtype dtype):
     # NumPy takes the reference of the dtype over.
     Py_INCREF(dtype)
-    cdef object array = PyArray_Zeros(ndim, lengths, dtype, 0)
-    Py_INCREF(array)
-    held.holding = ADOPTED
-    held.owner = <PyObject *>array
-    return 0
+    return PyArray_Zeros(ndim, lengths, dtype, 0)
 
 
 cdef object with_outs(

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t
 
 from ffi._buffers cimport Array, Borrowed, PyArray_DIMS, PyArray_NDIM
+from ffi._types cimport Type
 
 
 cdef extern from "_dimensions.h":
@@ -26,6 +27,8 @@ cdef extern from "_dimensions.h":
 cdef enum:
     # Parameters of a function that dimensions of its arrays depend on.
     MAX_VARIABLES = 16
+    # What NumPy's arrays can have at most.
+    MAX_AXES = 64
 
 
 cdef extern from *:
@@ -80,6 +83,9 @@ cdef inline bint fits_length(
 
 # The number of axes and the lengths of what is held; -1 where that is unknown.
 cdef int lengths_of(const Borrowed *held, Py_ssize_t *lengths, Py_ssize_t itemsize) noexcept
+
+# The length that an integer in memory is.
+cdef int64_t length_at(Type type, const void *data) except? -3
 
 # The length that a dimension wants: -1 for any, -2 if a variable is unknown; an error for what
 # cannot be computed, whose text is `declared.text`.

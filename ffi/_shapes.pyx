@@ -7,18 +7,15 @@ from ffi._dimension import is_name, typed
 from ffi.errors import FFINotImplementedError, FFIValueError
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.stdlib cimport calloc, free
 
+from ffi cimport _marshal
 from ffi._buffers cimport (
     ADOPTED, ARRAY, BYTEARRAY, VIEW, Array, Borrowed, PyArray_DIMS, PyArray_NDIM,
 )
 
 cnp.import_array()
-
-cdef enum:
-    # What NumPy's arrays can have at most.
-    MAX_AXES = 64
 
 
 cdef int prepare_shape(Shape *shape, object parameter, list variables, dict kinds) except -1:
@@ -115,6 +112,13 @@ cdef int lengths_of(const Borrowed *held, Py_ssize_t *lengths, Py_ssize_t itemsi
         lengths[0] = held.nbytes // max(itemsize, 1)
         return 1
     return -1
+
+
+cdef int64_t length_at(Type type, const void *data) except? -3:
+    length = _marshal.load(type, <const char *>data)
+    if length > INT64_MAX or length == UNKNOWN:
+        raise FFIValueError(f"expected a length, got {length}")
+    return length
 
 
 cdef int64_t length_of(

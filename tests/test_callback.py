@@ -233,6 +233,14 @@ def test_arrays(lib):
     assert lib.rows(lambda a: int(a[1, 2]) + 100 * a.shape[0] + 10 * a.shape[1], 2, 3) == 235
 
 
+def test_lengths_that_no_array_has():
+    double = ffi.callback("double (double a, uint64_t n, const double x[n])", lambda a, x: 2 * a)
+    raw = ffi.Function(double.address, "double f(double a, uint64_t n, const double *x)")
+    assert raw(2.0, 1, np.ones(1)) == 4.0
+    with refused(ValueError, match=r"argument 'n': expected a length, got 9223372036854775809"):
+        raw(2.0, 2**63 + 1, np.ones(1))
+
+
 def test_arrays_that_are_kept(lib):
     kept = []
     x = np.arange(3.0)
