@@ -4,6 +4,8 @@
 
 #include <Python.h>
 
+#include "_likely.h"
+
 /* Take the value of an exact int that fits 64 bits; return whether it is one. No Python code runs. */
 static inline int exact_int64(PyObject *value, int64_t *result)
 {
@@ -29,7 +31,7 @@ static inline int exact_int64(PyObject *value, int64_t *result)
 static inline int exact_double(PyObject *value, double *result)
 {
     int64_t integer;
-    if (PyFloat_CheckExact(value)) {
+    if (FFI_LIKELY(PyFloat_CheckExact(value))) {
         *result = PyFloat_AS_DOUBLE(value);
         return 1;
     }

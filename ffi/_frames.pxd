@@ -2,6 +2,8 @@
 
 from libc.stddef cimport ptrdiff_t
 
+from ffi._likely cimport unlikely
+
 cdef extern from "Python.h":
     void *PyEval_SaveThread()
     void PyEval_RestoreThread(void *state)
@@ -29,10 +31,12 @@ cdef Thread *find_thread() noexcept nogil
 
 cdef inline Thread *current_thread() noexcept nogil:
     cdef Thread *thread
-    if THREAD_DISTANCE == 0:
+    if unlikely(THREAD_DISTANCE == 0):
         return find_thread()
     thread = thread_at(THREAD_DISTANCE)
-    return find_thread() if thread.errno_address is NULL else thread
+    if unlikely(thread.errno_address is NULL):
+        return find_thread()
+    return thread
 
 
 cdef inline void swap_in(Thread *thread) noexcept nogil:

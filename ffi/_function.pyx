@@ -19,10 +19,11 @@ from ffi cimport _marshal, _types
 from ffi._buffers cimport AddressHolder, CodePointer, held_address
 from ffi._capsule cimport capsule_of
 from ffi._closure cimport Caller
-from ffi._direct cimport INVOKE_FRAME
+from ffi._direct cimport INVOKE_FRAME, frame_invoker
 from ffi._dl cimport Handle, SharedObject
 from ffi._frames cimport Frame, Thread, begin_call, current_thread, end_call, raise_error
 from ffi._general cimport call_generally
+from ffi._likely cimport unlikely
 from ffi._pointers cimport Pointer
 from ffi._quick cimport Held, let_go_of, put_record, put_rest, put_word, take_result
 from ffi._records cimport Record, make_record
@@ -36,6 +37,9 @@ from ffi._values cimport PointerMaker, is_code_for, set_function_makers
 from ffi._variadic cimport with_added
 
 cnp.import_array()
+
+# Nearer than that of another module.
+cdef frame_invoker invoke_frame = INVOKE_FRAME
 
 cdef extern from "Python.h":
     Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
@@ -338,9 +342,11 @@ cdef object call_function(
     cdef Record record
     cdef Thread *thread
     cdef Frame running
-    if keywords is not NULL or PyVectorcall_NARGS(nargsf) != (<Signature>signature).count:
+    if unlikely(
+        keywords is not NULL or PyVectorcall_NARGS(nargsf) != (<Signature>signature).count
+    ):
         return call_with_names(<Function>callable, args, PyVectorcall_NARGS(nargsf), keywords)
-    if (<Function>callable).is_general or (<Function>callable).shared.closed:
+    if unlikely((<Function>callable).is_general or (<Function>callable).shared.closed):
         return call_and_check(<Function>callable, args)
     if plan.result_address:
         # Before addresses are read: the garbage collector may run Python code.
@@ -352,14 +358,15 @@ cdef object call_function(
         memcpy(frame + plan.result_address, &result, sizeof(result))
     held.count = 0
     running.error = NULL
-    for i in range((<Signature>signature).variable_count):
-        lengths[i] = UNKNOWN
+    if (<Signature>signature).variable_count:
+        for i in range((<Signature>signature).variable_count):
+            lengths[i] = UNKNOWN
     while step < end:
         if step.code < _types.STRUCT:
             is_placed = put_word(step, args[0], frame + step.at, &held, lengths)
         else:
             is_placed = put_record(step, plan, args[0], frame)
-        if not is_placed:
+        if unlikely(not is_placed):
             let_go_of(&held)
             return call_and_check(
                 <Function>callable, args - (step - (<Signature>signature).steps)
@@ -376,11 +383,11 @@ cdef object call_function(
     function = <Function>callable
     thread = current_thread()
     begin_call(thread, &running, (<Function>callable).release_gil)
-    INVOKE_FRAME(frame, (<Function>callable).code, plan.stack_words, plan.flags)
+    invoke_frame(frame, (<Function>callable).code, plan.stack_words, plan.flags)
     end_call(thread, &running)
     if held.count:
         let_go_of(&held)
-    if running.error is not NULL:
+    if unlikely(running.error is not NULL):
         raise_error(&running)
     if plan.result_address and (<Signature>signature).makes_record:
         return record

@@ -16,6 +16,7 @@ from ffi cimport _types
 from ffi._buffers cimport (
     Array, PyArray_BYTES, PyArray_CHKFLAGS, PyArray_ISNOTSWAPPED, PyArray_TYPE,
 )
+from ffi._likely cimport unlikely
 from ffi._pointers cimport Pointer
 from ffi._records cimport Record, make_record
 from ffi._shapes cimport UNKNOWN, fits_shape
@@ -69,8 +70,8 @@ cdef inline bint put_record(
     const Step *step, const Plan *plan, PyObject *value, char *frame
 ) noexcept:
     cdef const char *data
-    cdef uint32_t at
-    if (
+    cdef uint32_t at, end
+    if unlikely(
         not PyType_IS(value, <PyTypeObject *>Record)
         or <PyObject *>(<Record>value).type.identity is not step.identity
     ):
@@ -81,8 +82,8 @@ cdef inline bint put_record(
         memcpy(frame + step.second, data + 8, 8)
     elif step.row_end:
         # A word at a time, as it is loaded again at once.
-        at = step.at
-        while at < step.row_end:
+        at, end = step.at, step.row_end
+        while at < end:
             memcpy(frame + at, data, 8)
             data += 8
             at += 8
@@ -102,14 +103,14 @@ cdef inline bint put_word(
     cdef uint32_t bits
     cdef uint64_t word
     if code == _types.DOUBLE:
-        if not exact_double(value, &real):
+        if unlikely(not exact_double(value, &real)):
             return False
         memcpy(to, &real, sizeof(real))
         return True
     if code == _types.POINTER:
         return put_address(step, value, to, held, lengths)
     if code == _types.FLOAT:
-        if not exact_double(value, &real):
+        if unlikely(not exact_double(value, &real)):
             return False
         narrow = <float>real
         if isinf(narrow) and not isinf(real):
@@ -118,7 +119,9 @@ cdef inline bint put_word(
         word = bits
         memcpy(to, &word, sizeof(word))
         return True
-    if code > _types.UINT64 or not exact_int64(value, &number) or not fits(number, code):
+    if unlikely(
+        code > _types.UINT64 or not exact_int64(value, &number) or not fits(number, code)
+    ):
         return False
     memcpy(to, &number, sizeof(number))
     return True
@@ -227,12 +230,12 @@ cdef inline object take_result(
     cdef double real
     cdef char *result
     cdef Record record
-    if code == _types.VOID:
-        return None
     result = frame + (<Signature>signature).result_at
     if code == _types.DOUBLE:
         memcpy(&real, result, sizeof(real))
         return PyFloat_FromDouble(real)
+    if code == _types.VOID:
+        return None
     if code <= _types.FLOAT:
         memcpy(&word, result, sizeof(word))
         if code == _types.INT32:
