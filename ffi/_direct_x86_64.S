@@ -29,10 +29,7 @@ direct_invoke:
         /* The highest word first, so that the stack grows page by page. */
         testq   %rdx, %rdx
         je      2f
-        leaq    (,%rdx,8), %rax
-        subq    %rax, %rsp
-1:      movq    DIRECT_STACK-8(%rbx,%rdx,8), %rax
-        movq    %rax, -8(%rsp,%rdx,8)
+1:      pushq   DIRECT_STACK-8(%rbx,%rdx,8)
         decq    %rdx
         jne     1b
 
