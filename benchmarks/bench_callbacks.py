@@ -1,7 +1,7 @@
 """C calling Python: callbacks against those of ctypes and cffi, and numba's compiled ones."""
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import cffi
 import kernels
 import numpy as np
 from kernels import Kernel
-from report import Bar, Report, Table
+from report import Bar, Table
 from timing import Contender, Effort, measure
 
 import ffi
@@ -103,7 +103,7 @@ def slope(t: float, y: Any, dydt: Any) -> None:
     dydt[:] = t
 
 
-def run(effort: Effort) -> Report:
+def run(effort: Effort) -> list[Table]:
     """Measure every kind of callback."""
     rows = {}
     with kernels.compiled([LOOPS]) as path:
@@ -131,11 +131,12 @@ def run(effort: Effort) -> Report:
     tables = [table, elsewhere, nothing]
     if len(fast["double f(double)"]) > 1:
         tables.append(Table("A callback that numba compiled", "ctypes", fast))
-    return Report(tables, list(bars(table, elsewhere, nothing)))
+    return tables
 
 
-def bars(table: Table, elsewhere: Table, nothing: Table) -> Iterator[Bar]:
+def bars(tables: Sequence[Table]) -> Iterator[Bar]:
     """Yield the limits."""
+    table, elsewhere, nothing = tables[:3]
     row = max(table.rows, key=lambda row: table.ratio(row, "ffi"))
     yield Bar(f"Callbacks, at worst ({row})", table.ratio(row, "ffi"), LIMIT, " x ctypes")
     ratio = elsewhere.ratio("double f(double)", "ffi")

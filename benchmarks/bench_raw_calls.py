@@ -1,6 +1,7 @@
 """`ffi.call` on storage that the caller holds, against ctypes and cffi's ABI mode."""
 
 import ctypes
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import cffi
 import kernels
 import numpy as np
 from kernels import STRUCTS, Kernel, c_type, ffi_type, struct_source
-from report import Bar, Report, Table
+from report import Bar, Table
 from timing import Contender, Effort, Measurement, measure
 
 import ffi
@@ -40,7 +41,7 @@ CASES = [
 ]
 
 
-def run(effort: Effort) -> Report:
+def run(effort: Effort) -> list[Table]:
     """Measure every case, with the GIL released and kept."""
     released: dict[str, dict[str, Measurement]] = {}
     kept: dict[str, dict[str, Measurement]] = {}
@@ -61,16 +62,15 @@ def run(effort: Effort) -> Report:
                 for name, time in times.items()
                 if name.endswith(" kept")
             }
-    tables = [
+    return [
         Table("Raw calls, GIL released", "ctypes", released),
         Table("Raw calls, GIL kept", "ctypes", kept),
     ]
-    return Report(tables, [bar for table in tables for bar in bars(table)])
 
 
-def bars(table: Table) -> Iterator[Bar]:
+def bars(tables: Sequence[Table]) -> Iterator[Bar]:
     """Yield the bar of each kind of storage, with the ratio of the case that does worst."""
-    for storage in ("NumPy", "bytearray"):
+    for table, storage in itertools.product(tables, ("NumPy", "bytearray")):
         ratio, row = max((table.ratio(row, storage), row) for row in table.rows)
         yield Bar(f"{table.title}, {storage} storage, at worst ({row})", ratio, LIMIT, " x ctypes")
 

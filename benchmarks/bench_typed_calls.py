@@ -2,7 +2,7 @@
 
 import ctypes
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import kernels
 import numpy as np
 from bench_raw_calls import CTYPES
 from kernels import ARRAY, STRUCTS, TEXT, Kernel, ffi_type, header
-from report import Bar, Report, Table
+from report import Bar, Table
 from timing import Contender, Effort, measure
 
 import ffi
@@ -40,7 +40,7 @@ TYPES = {
 }
 
 
-def run(effort: Effort) -> Report:
+def run(effort: Effort) -> list[Table]:
     """Measure every case."""
     functions = [case for cases in TABLES.values() for case in cases.values()]
     tables = []
@@ -66,11 +66,12 @@ def run(effort: Effort) -> Report:
                 ]
                 rows[row] = measure(contenders, case.expected, effort)
             tables.append(Table(title, "Cython", rows))
-    return Report(tables, list(bars(tables[0])))
+    return tables
 
 
-def bars(table: Table) -> Iterator[Bar]:
+def bars(tables: Sequence[Table]) -> Iterator[Bar]:
     """Yield the limits, with the case that does worst."""
+    table = tables[0]
 
     def best(row: str, column: str) -> float:
         return table.rows[row][column].best

@@ -1,5 +1,6 @@
 """What a benchmark reports: tables of times and bars to hold, printed or as JSON."""
 
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,3 +80,21 @@ class Report:
             "tables": [table.as_json() for table in self.tables],
             "bars": [bar.as_json() for bar in self.bars],
         }
+
+
+def combined(tables: Sequence[Table]) -> Table:
+    """Return the medians of a table that several processes measured."""
+    first = tables[0]
+    rows = {
+        row: {column: median([table.rows[row][column] for table in tables]) for column in times}
+        for row, times in first.rows.items()
+    }
+    return Table(first.title, first.reference, rows)
+
+
+def median(measurements: Sequence[Measurement]) -> Measurement:
+    """Return the medians of what several processes measured."""
+    return Measurement(
+        statistics.median(measurement.best for measurement in measurements),
+        statistics.median(measurement.median for measurement in measurements),
+    )

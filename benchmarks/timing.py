@@ -51,16 +51,17 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: rounds, the length of a sample, and pairs of child processes."""
+    """How much is measured: rounds, the length of a sample, processes, and imports in each."""
 
     rounds: int
     sample_ns: int
     processes: int
+    imports: int
 
 
 EMPTY = Contender("empty loop", "None", {})
-FULL = Effort(rounds=300, sample_ns=400_000, processes=25)
-QUICK = Effort(rounds=30, sample_ns=100_000, processes=3)
+FULL = Effort(rounds=100, sample_ns=400_000, processes=5, imports=5)
+QUICK = Effort(rounds=30, sample_ns=100_000, processes=1, imports=3)
 
 
 def measure(
