@@ -40,6 +40,7 @@ cdef extern from "_attach.h":
 
 cdef extern from "_platform.h":
     bint interpreter_is_running() nogil
+    bint is_main_thread() nogil
 
     ctypedef struct slot_mutex:
         pass
@@ -386,7 +387,9 @@ cdef void enter(void *data, void *rvalue, void **avalues) noexcept nogil:
     swap_out(thread)
     if frame is not NULL and frame.state is frame:
         frame = NULL
-    if not interpreter_is_running():
+    # While the interpreter ends, the main thread alone runs Python code: finalizers, which may
+    # call C.
+    if not (interpreter_is_running() or (frame is not NULL and is_main_thread())):
         memset(rvalue, 0, slot.result_size)
     elif frame is not NULL and frame.error is not NULL and slot.is_caller:
         # The call is as good as over.

@@ -5,6 +5,9 @@
 
 #include <Python.h>
 #include <ffi.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #ifdef FFI_TARGET_HAS_COMPLEX_TYPE
 #define FFI_COMPLEX_FLOAT (&ffi_type_complex_float)
@@ -61,6 +64,17 @@ static inline int interpreter_is_running(void)
     return Py_IsInitialized() && !Py_IsFinalizing();
 #else
     return Py_IsInitialized() && !_Py_IsFinalizing();
+#endif
+}
+
+static inline int is_main_thread(void)
+{
+#if defined(__APPLE__)
+    return pthread_main_np();
+#elif defined(__linux__)
+    return syscall(SYS_gettid) == getpid();
+#else
+    return 0;
 #endif
 }
 

@@ -6,11 +6,13 @@ fails.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import numpy as np
@@ -37,6 +39,14 @@ def bundles_openblas() -> bool:
     """Return whether NumPy brings an OpenBLAS of its own."""
     folder = Path(np.__file__).parent
     return any((*folder.glob(".dylibs/*openblas*"), *folder.parent.glob("numpy.libs/*openblas*")))
+
+
+def need_module(name: str) -> ModuleType:
+    """Import a module of a package, such as ``"numba"``."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as exc:
+        lack(f"no module {name!r}: {exc}")
 
 
 def need_command(name: str) -> None:
