@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NoReturn, TypeAlias, final, overload
+from typing import Any, TypeAlias, final, overload
 
 from ffi._closure import Caller
 from ffi._function import Function
@@ -12,7 +12,6 @@ _OnError: TypeAlias = Callable[[type[BaseException], BaseException, TracebackTyp
 
 @final
 class Callback(Caller):
-    def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
     @property
     def prototype(self) -> str: ...
     @property

@@ -76,8 +76,11 @@ cdef class Callback(Caller):
     <ffi.Callback double (double x) of <function square at 0x...> at 0x...>
     """
 
-    def __init__(self):
-        raise FFITypeError("Callback(): use ffi.callback(prototype, function)")
+    def __cinit__(self, *args, **kwargs):
+        # Only `new_callback` has a Signature.
+        if len(args) != 1 or type(args[0]) is not Signature:
+            raise FFITypeError("Callback(): use ffi.callback(prototype, function)")
+        self.signature = args[0]
 
     def __dealloc__(self):
         # First of all: what follows may run Python code, and that C.
@@ -239,8 +242,7 @@ cdef Callback new_callback(Signature signature, object function, object error, o
         raise FFITypeError(f"argument 'onerror': expected a callable, got {describe(onerror)}")
     if prototype.variadic:
         raise FFINotImplementedError(f"{prototype.text}: variadic callbacks are not supported")
-    self = Callback.__new__(Callback)
-    self.signature = signature
+    self = Callback.__new__(Callback, signature)
     self.declared = prototype
     self.function = function
     self.onerror = onerror

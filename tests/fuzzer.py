@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from checks import STRUCTS
+from fuzz_callbacks import CallbackUses
 from fuzz_typed import TypedUses, compare
 from odd import FakeDtype, Hostile, Integer, Liar, LyingArray, Nameless, Numbers, Text
 
@@ -29,7 +30,7 @@ import ffi
 t = ffi.types
 
 
-class Fuzzer(TypedUses):
+class Fuzzer(TypedUses, CallbackUses):
     """Draws calls; `live` is memory between guards whose addresses may be given away."""
 
     def __init__(self, seed, library_path):
@@ -342,7 +343,7 @@ class Fuzzer(TypedUses):
         worked = 0
         kinds = [self.raw_call, self.raw_call, self.memory, self.memory, self.make, self.methods]
         kinds += [self.linker, self.typed_call, self.typed_call, self.typed_function]
-        kinds += [self.use_pointer, self.use_record]
+        kinds += [self.use_pointer, self.use_record, self.use_callback, self.use_callback]
         for number in range(rounds):
             function, arguments, *keywords = self.make_one(*kinds)
             text = f"{number}: {describe(function)} {describe(arguments)} {describe(keywords)}"

@@ -597,8 +597,11 @@ def test_wrong_uses(lib):
         TypeError, match=r"apply\(\): argument 'f': expected double \(\*\)\(double\), got <ffi"
     ):
         lib.apply(wrong, 1.0)
-    with pytest.raises(TypeError):
-        ffi.Callback()
+    for arguments in (), ("double (double)", len), (None,):
+        with refused(TypeError, match=r"^Callback\(\): use ffi\.callback"):
+            ffi.Callback(*arguments)
+        with refused(TypeError, match=r"^Callback\(\): use ffi\.callback"):
+            ffi.Callback.__new__(ffi.Callback, *arguments)
     with refused(TypeError, match=r"apply\(\): argument 'f': expected a Function"):
         lib.apply(5, 1.0)
 

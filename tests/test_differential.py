@@ -1,4 +1,4 @@
-"""Random signatures, called, as functions and as closures, against the C compilers.
+"""Random signatures, called, as functions, closures and callbacks, against the C compilers.
 
 ``FFI_DIFF_SIGNATURES`` says how many signatures, and half as many with unions and bit-fields,
 ``FFI_DIFF_SEED`` which ones; ``CC`` and ``FFI_DIFF_CFLAGS`` choose one compiler and its flags
@@ -324,16 +324,27 @@ def function_problems(chunk: Chunk, s: Signature) -> list[str]:
 
 def result_problems(s: Signature, result: Any) -> list[str]:
     """Compare what a Function gave with the constant."""
-    if isinstance(s.rtype, c_types.Struct):
-        if type(result) is not ffi.Record:
-            return [f"a {type(result)} for a struct"]
-        raw = ffi.view(ffi.addressof(result), np.uint8, (s.rtype.dtype.itemsize,)).tobytes()
-        return differences(s.result_leaves(), raw)
-    if isinstance(s.rtype, c_types.Address):
+    return value_problems("result", s.rtype, s.result, result, s.result_leaves())
+
+
+def value_problems(
+    name: str,
+    ctype: c_types.CType | None,
+    expected: Any,
+    value: Any,
+    leaves: list[tuple[str, c_types.Leaf]],
+) -> list[str]:
+    """Compare what came from C as a Python value with the constant."""
+    if isinstance(ctype, c_types.Struct):
+        if type(value) is not ffi.Record:
+            return [f"{name}: a {type(value)} for a struct"]
+        raw = ffi.view(ffi.addressof(value), np.uint8, (ctype.dtype.itemsize,)).tobytes()
+        return differences(leaves, raw)
+    if isinstance(ctype, c_types.Address):
         # NULL is None, and all others are Pointers.
-        result = 0 if result is None else result.address
-    right = result is None if s.rtype is None else s.rtype.same(result, s.result)
-    return [] if right else [f"result: expected {s.result!r}, got {result!r:.60}"]
+        value = 0 if value is None else value.address
+    right = value is None if ctype is None else ctype.same(value, expected)
+    return [] if right else [f"{name}: expected {expected!r}, got {value!r:.60}"]
 
 
 # --- closures
@@ -362,6 +373,41 @@ def closure_problems(chunk: Chunk, s: Signature) -> list[str]:
     found = received + chunk.recorded(s.result_leaves())
     if sizes != [s.rtype.dtype.itemsize if s.rtype else 0]:
         found.append(f"the closure ran {len(sizes)} times, with result sizes {sizes}")
+    return found
+
+
+def callback_problems(chunk: Chunk, s: Signature) -> list[str]:
+    """Let C call a callback and compare both directions, with a tuple and with a Record."""
+    if s.variadic or (cif := make_cif(s)) is None:
+        return []
+    found: list[str] = []
+    results = {"value": s.result}
+    if isinstance(s.rtype, c_types.Struct):
+        results["Record"] = ffi.new(s.rtype.ffi_type, stored(s.rtype, s.result)[0])[0]
+    for way, result in results.items():
+        received: list[str] = []
+        calls = []
+
+        def function(
+            *arguments: Any,
+            received: list[str] = received,
+            calls: list[int] = calls,
+            given: Any = result,
+        ) -> Any:
+            calls.append(len(arguments))
+            for i, (argument, ctype) in enumerate(zip(arguments, s.atypes, strict=True)):
+                leaves = [(f"a{i}", leaf) for leaf in ctype.leaves(s.values[i])]
+                received.extend(value_problems(f"a{i}", ctype, s.values[i], argument, leaves))
+            return given
+
+        chunk.reset()
+        address = chunk.address(f"call_{s.index}")
+        callback = ffi.callback(ffi.Function(address, cif.rtype, *cif.atypes), function)
+        drive(chunk, s, callback.address)
+        problems = received + chunk.recorded(s.result_leaves())
+        if calls != [len(s.atypes)]:
+            problems.append(f"the callback ran {len(calls)} times")
+        found += [f"callback, {way}: {problem}" for problem in problems]
     return found
 
 
@@ -411,6 +457,10 @@ def test_closures(chunk: Chunk) -> None:
     chunk.report(closure_problems)
 
 
+def test_callbacks(chunk: Chunk) -> None:
+    chunk.report(callback_problems)
+
+
 def test_few_signatures_are_refused(chunk: Chunk) -> None:
     paths = [None if (cif := make_cif(s)) is None else cif.path for s in chunk.signatures]
     if DIRECT:
@@ -451,8 +501,8 @@ def test_differences_are_noticed(compile_c: Callable[..., Path], odd: bool) -> N
     structure = c_types.Struct("all", (*members, c_types.Array(c_types.CHAR, 2)))
     right = signatures.make_signature(rng, 0, structure, [structure, *c_types.SCALARS])
     chunk = make_chunk("noticed", [right], compile_c, 0)
-    looks = call_problems, function_problems, closure_problems
-    assert [look(chunk, right) for look in looks] == [[], [], []]
+    looks = call_problems, function_problems, closure_problems, callback_problems
+    assert [look(chunk, right) for look in looks] == [[], [], [], []]
 
     for i, ctype in enumerate(right.atypes):
         for name, value in alterations(rng, ctype, right.values[i]):
