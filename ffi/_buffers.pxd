@@ -225,3 +225,4 @@ cdef int settle(Keepers keepers) except -1
 # Whatever stands for machine code: its address is taken where a function's address is.
 cdef class CodePointer:
     cdef void *code
+    cdef object keeper                  # what the code lives as long as, if that is not itself

@@ -13,4 +13,3 @@ cdef class Function(CodePointer):
     cdef readonly object errcheck
     cdef readonly object library
     cdef SharedObject shared
-    cdef object keeper

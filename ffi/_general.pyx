@@ -113,7 +113,7 @@ cdef object call_generally(
         if self.has_out:
             read_arguments(self, &call)
             make_outs(self, &call)
-        callers = [value for value in keepers.objects if isinstance(value, Caller)]
+        callers = callers_in(keepers)
         # No Python code runs from here on, that of the garbage collector included: nothing moves
         # any more.
         settle(keepers)
@@ -400,6 +400,16 @@ cdef object with_outs(
             target = defined((<Type>self.atypes[i]).target)
             results.append(load_object(target, call.outs + step.out_offset, owner))
     return results[0] if len(results) == 1 else tuple(results)
+
+
+cdef list callers_in(Keepers keepers):
+    cdef list found = []
+    for value in keepers.objects:
+        while isinstance(value, CodePointer) and (<CodePointer>value).keeper is not None:
+            value = (<CodePointer>value).keeper
+        if isinstance(value, Caller):
+            found.append(value)
+    return found
 
 
 cdef int hold_kept(AddressHolder root, Keepers keepers, const char *place) except -1:

@@ -511,6 +511,10 @@ def test_exceptions_of_foreign_threads(free, unraisable):
         free.in_thread(raiser(LookupError("no")), 1.0)
     with pytest.raises(LookupError, match="no"):
         free.in_threads(raiser(LookupError("no")), 20)
+    function = ffi.Function(ffi.callback("double (double)", raiser(LookupError("no"))))
+    for given in function, ffi.Function(function, release_gil=False):
+        with pytest.raises(LookupError, match="no"):
+            free.in_thread(given, 1.0)
     assert not unraisable.messages
     # Of one that was given to no call that runs.
     bad = ffi.callback("double (double)", raiser(LookupError("lost")), error=2.0)
