@@ -5,7 +5,14 @@ Python here. `_closure` has the machine code, and what exceptions do.
 """
 
 from ffi import cdecl
-from ffi.errors import Error, FFIBufferError, FFINotImplementedError, FFITypeError, located
+from ffi.errors import (
+    Error,
+    FFIBufferError,
+    FFINotImplementedError,
+    FFITypeError,
+    FFIValueError,
+    located,
+)
 
 cimport cython
 cimport numpy as cnp
@@ -39,6 +46,9 @@ cdef extern from "Python.h":
     )
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     Py_ssize_t Py_REFCNT(PyObject *object)
+
+cdef extern from *:
+    bint __builtin_mul_overflow(Py_ssize_t a, Py_ssize_t b, Py_ssize_t *product) noexcept
 
 cdef extern from "numpy/arrayobject.h":
     PyObject *PyArray_NewFromDescr(
@@ -372,6 +382,7 @@ cdef PyObject *array_at(
     cdef int64_t length
     cdef int k, flags = cnp.NPY_ARRAY_C_CONTIGUOUS
     cdef Type target = defined(type.target)
+    cdef Py_ssize_t nbytes = target.size
     cdef object dtype
     if data is NULL:
         Py_INCREF(None)
@@ -384,6 +395,8 @@ cdef PyObject *array_at(
             Py_INCREF(pointer)
             return <PyObject *>pointer
         shape[k] = length
+        if __builtin_mul_overflow(nbytes, max(length, 1), &nbytes):
+            raise FFIValueError(f"expected an array that fits memory, got {length} items")
     if not type.const:
         flags |= cnp.NPY_ARRAY_WRITEABLE
     if <uintptr_t>data % target.alignment == 0:

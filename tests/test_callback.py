@@ -239,6 +239,9 @@ def test_lengths_that_no_array_has():
     assert raw(2.0, 1, np.ones(1)) == 4.0
     with refused(ValueError, match=r"argument 'n': expected a length, got 9223372036854775809"):
         raw(2.0, 2**63 + 1, np.ones(1))
+    for length in (2**62, 2**63 - 1):
+        with refused(ValueError, match=r"argument 'x': expected an array that fits memory, got"):
+            raw(2.0, length, np.ones(1))
 
 
 def test_arrays_that_are_kept(lib):
