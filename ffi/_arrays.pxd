@@ -19,8 +19,6 @@ cdef Accepted accepted_arrays(Type pointer)
 cdef int borrow_pointee(
     Type pointer, object value, Borrowed *borrowed, bint counted
 ) except -1
-# Hold a copy of a number for a `pointer` to one.
-cdef int borrow_scalar(Type pointer, object value, Borrowed *borrowed) except -1
 # Hold an array of our own, to which nobody else refers.
 cdef int adopt(object array, Borrowed *borrowed) except -1
 cdef int examine_pointee(Type pointer, Borrowed *borrowed) except -1

@@ -22,7 +22,6 @@ from ffi._buffers cimport (
     PyArray_DESCR, PyArray_TYPE, borrow, check_alignment, examine, give_back, hold, is_integer,
     is_number, to_address,
 )
-from ffi._marshal cimport store
 from ffi._types cimport defined, describe, shorten, type_name
 
 cnp.import_array()
@@ -164,13 +163,6 @@ cdef object pack_strings(tuple strings):
             memcpy(data + at, PyBytes_AS_STRING(text), len(text))
             at += len(text) + 1
     return addresses
-
-
-cdef int borrow_scalar(Type pointer, object value, Borrowed *borrowed) except -1:
-    """Hold the address of a value of our own, as Fortran's functions want one for a number."""
-    cdef object array = np.empty(1, pointer.target._dtype)
-    store(pointer.target, PyArray_BYTES(<Array *>array), value, None)
-    return adopt(array, borrowed)
 
 
 cdef int borrow_buffer(Type pointer, object value, Borrowed *borrowed) except -1:

@@ -234,6 +234,8 @@ cdef object keep(object value, char *place, Keepers keepers):
 
 cdef int settle(Keepers keepers) except -1:
     cdef uintptr_t address
+    if not keepers.arrays:
+        return 0
     for array, place in keepers.arrays:
         address = address_of(array)
         memcpy(<char *><uintptr_t>place, &address, sizeof(address))

@@ -1,4 +1,4 @@
-/* Exact ints and floats, without a call where that is possible. */
+/* Python's ints and floats, without a call where that is possible, and without Python code. */
 #ifndef FFI_COMPACT_H
 #define FFI_COMPACT_H
 
@@ -28,17 +28,23 @@ static inline int exact_int64(PyObject *value, int64_t *result)
     return !overflow;
 }
 
-static inline int exact_double(PyObject *value, double *result)
+/* Take the value of a float or of an exact int that is a double; return whether it is one. */
+static inline int real_double(PyObject *value, double *result)
 {
     int64_t integer;
     if (FFI_LIKELY(PyFloat_CheckExact(value))) {
         *result = PyFloat_AS_DOUBLE(value);
         return 1;
     }
-    /* Below 2**53 an int is a double. */
-    if (!exact_int64(value, &integer) || integer > 9007199254740992 || integer < -9007199254740992)
+    if (exact_int64(value, &integer)) {
+        /* Below 2**53 an int is a double. */
+        *result = (double)integer;
+        return integer <= 9007199254740992 && integer >= -9007199254740992;
+    }
+    /* NumPy's float64 for one. */
+    if (!PyFloat_Check(value))
         return 0;
-    *result = (double)integer;
+    *result = PyFloat_AS_DOUBLE(value);
     return 1;
 }
 

@@ -14,7 +14,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from ffi cimport _marshal, _types
-from ffi._arrays cimport adopt, borrow_pointee, borrow_scalar, examine_pointee
+from ffi._arrays cimport adopt, borrow_pointee, examine_pointee
 from ffi._buffers cimport (
     NOTHING, AddressHolder, Borrowed, CodePointer, Keepers, give_back, hold, is_integer,
     is_number, root_of, settle,
@@ -49,7 +49,7 @@ cdef struct Call:
     PyObject **args                     # NULL for what is left out
     Borrowed *held
     void **pointers                     # to the storage of each of C's arguments
-    char *outs                          # storage for what the function writes to
+    char *room                          # for the numbers that arguments point at
     Py_ssize_t index                    # of the argument that is looked at
     int64_t lengths[MAX_VARIABLES]
     Py_ssize_t givers[MAX_VARIABLES]    # the arguments that told them
@@ -61,12 +61,12 @@ cdef object call_generally(
 ):
     cdef CIF cif = self.cif
     cdef size_t result_size = (max(cif.rtype.size, 16) + 15) // 16 * 16
-    cdef size_t size = result_size + cif.packed_size + 16 + self.out_size
+    cdef size_t size = result_size + cif.packed_size + 16 + self.room_size
     cdef char *storage
     cdef char *local = NULL
     cdef Call call
     cdef Frame frame
-    cdef list callers
+    cdef object callers
     cdef Py_ssize_t i, held_count = 0
     cdef bint converting = True
     cdef Keepers keepers = new_keepers()
@@ -90,7 +90,7 @@ cdef object call_generally(
         raise MemoryError
     memset(storage, 0, size)
     call.pointers = <void **>(storage + result_size)
-    call.outs = storage + result_size + (cif.packed_size + 15) // 16 * 16
+    call.room = storage + result_size + (cif.packed_size + 15) // 16 * 16
     try:
         for i in range(<Py_ssize_t>cif.nargs):
             call.pointers[i] = <char *>call.pointers + cif.offsets[i]
@@ -108,7 +108,7 @@ cdef object call_generally(
                 convert(
                     self.atypes[i], <object>args[i],
                     <char *>call.pointers[self.steps[i].argument], &call.held[i], keepers,
-                    &self.steps[i],
+                    &self.steps[i], call.room + self.steps[i].room,
                 )
         if self.has_out:
             read_arguments(self, &call)
@@ -147,7 +147,8 @@ cdef object call_generally(
 
 
 cdef int convert(
-    Type atype, object value, char *data, Borrowed *borrowed, Keepers keepers, const Step *step
+    Type atype, object value, char *data, Borrowed *borrowed, Keepers keepers, const Step *step,
+    char *room
 ) except -1:
     if atype.code != _types.POINTER:
         if atype.has_pointer and isinstance(value, AddressHolder):
@@ -165,7 +166,10 @@ cdef int convert(
     if step.takes_scalar and (
         isinstance(value, (float, complex)) or is_number(value) or is_integer(value)
     ):
-        return borrow_scalar(atype, value, borrowed)
+        # As Fortran's functions want one.
+        borrowed.data, borrowed.nbytes = room, atype.target.size
+        _marshal.store(atype.target, room, value, None)
+        return 0
     return borrow_pointee(atype, value, borrowed, step.shape.ndim >= 0)
 
 
@@ -356,7 +360,7 @@ cdef int make_outs(Signature self, Call *call) except -1:
             continue
         call.index = i
         if step.shape.ndim < 0:
-            call.held[i].data = call.outs + step.out_offset
+            call.held[i].data = call.room + step.room
             memcpy(call.pointers[step.argument], &call.held[i].data, sizeof(void *))
             continue
         for k in range(step.shape.ndim):
@@ -398,12 +402,15 @@ cdef object with_outs(
             results.append(<object>call.held[i].owner)
         else:
             target = defined((<Type>self.atypes[i]).target)
-            results.append(load_object(target, call.outs + step.out_offset, owner))
+            results.append(load_object(target, call.room + step.room, owner))
     return results[0] if len(results) == 1 else tuple(results)
 
 
-cdef list callers_in(Keepers keepers):
-    cdef list found = []
+cdef object callers_in(Keepers keepers):
+    cdef list found
+    if not keepers.objects:
+        return ()
+    found = []
     for value in keepers.objects:
         while isinstance(value, CodePointer) and (<CodePointer>value).keeper is not None:
             value = (<CodePointer>value).keeper

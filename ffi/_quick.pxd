@@ -25,7 +25,7 @@ from ffi._values cimport Memory, load_object
 
 cdef extern from "_compact.h":
     bint exact_int64(PyObject *value, int64_t *result)
-    bint exact_double(PyObject *value, double *result)
+    bint real_double(PyObject *value, double *result)
 
 cdef extern from "_direct_plan.h":
     void direct_place(const Move *move, const Move *end, char *frame, const char *value) nogil
@@ -38,6 +38,15 @@ cdef extern from "Python.h":
     bint PyType_IS "Py_IS_TYPE"(PyObject *value, PyTypeObject *type)
 
 cdef extern from "numpy/arrayobject.h":
+    PyTypeObject PyIntArrType_Type
+    PyTypeObject PyLongArrType_Type
+
+    ctypedef struct IntScalar "PyIntScalarObject":
+        int obval
+
+    ctypedef struct LongScalar "PyLongScalarObject":
+        long obval
+
     bint PyArray_CheckExact "PyArray_CheckExact"(PyObject *value)
 
 cdef enum:
@@ -95,7 +104,7 @@ cdef inline bint put_record(
 cdef inline bint put_word(
     const Step *step, PyObject *value, char *to, Held *held, int64_t *lengths
 ) noexcept:
-    """Convert an exact int, float, array, bytes or None; return whether it was one that fits."""
+    """Convert a usual int, float, array, bytes or None; return whether it was one that fits."""
     cdef int code = step.code
     cdef int64_t number
     cdef double real
@@ -103,14 +112,14 @@ cdef inline bint put_word(
     cdef uint32_t bits
     cdef uint64_t word
     if code == _types.DOUBLE:
-        if unlikely(not exact_double(value, &real)):
+        if unlikely(not real_double(value, &real)):
             return False
         memcpy(to, &real, sizeof(real))
         return True
     if code == _types.POINTER:
         return put_address(step, value, to, held, lengths)
     if code == _types.FLOAT:
-        if unlikely(not exact_double(value, &real)):
+        if unlikely(not real_double(value, &real)):
             return False
         narrow = <float>real
         if isinf(narrow) and not isinf(real):
@@ -120,11 +129,24 @@ cdef inline bint put_word(
         memcpy(to, &word, sizeof(word))
         return True
     if unlikely(
-        code > _types.UINT64 or not exact_int64(value, &number) or not fits(number, code)
+        code > _types.UINT64 or not to_int64(value, &number) or not fits(number, code)
     ):
         return False
     memcpy(to, &number, sizeof(number))
     return True
+
+
+cdef inline bint to_int64(PyObject *value, int64_t *number) noexcept:
+    """Take the value of an exact int, or of NumPy's most usual ones; return whether it is one."""
+    if exact_int64(value, number):
+        return True
+    if PyType_IS(value, &PyLongArrType_Type):
+        number[0] = (<LongScalar *>value).obval
+        return True
+    if PyType_IS(value, &PyIntArrType_Type):
+        number[0] = (<IntScalar *>value).obval
+        return True
+    return False
 
 
 cdef inline bint fits(int64_t number, int code) noexcept:

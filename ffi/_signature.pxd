@@ -54,7 +54,7 @@ cdef struct Step:
     bint takes_scalar                   # is a const T x[1] of numbers
     bint is_out                         # what it points at is made by the call
     int variable                        # the number of the length that an integer is, or -1
-    uint32_t out_offset                 # of an `out` that is no array, in the call's storage
+    uint32_t room                       # in the call's storage, of a number that it points at
     Shape shape                         # of an array
     Accepted accepted                   # of a pointer
     uint64_t fixed                      # the word that C always gets
@@ -75,7 +75,7 @@ cdef class Signature:
     cdef Py_ssize_t variable_count      # of the lengths that arrays tell or want
     cdef tuple dimensions               # the dimensions of each argument, None for no array
     cdef bint has_out
-    cdef size_t out_size                # bytes for those that are no arrays
+    cdef size_t room_size               # bytes for the numbers that pointers point at
     cdef Py_ssize_t rest_count          # of those whose steps follow those by position
     cdef bint is_general                # no frame on the C stack will do
     cdef const Plan *plan               # of the CIF, if there is one

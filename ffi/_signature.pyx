@@ -76,9 +76,9 @@ cdef Signature to_signature(object prototype, tuple added=None):
         prepare_step(&self.steps[i], argument, parameter, variables, integers)
         if parameter.out:
             self.has_out = self.steps[i].is_out = True
-            if parameter.dimensions is None:
-                self.steps[i].out_offset = self.out_size
-                self.out_size += (defined(parameter.type.target).size + 15) // 16 * 16
+        if self.steps[i].takes_scalar or (parameter.out and parameter.dimensions is None):
+            self.steps[i].room = self.room_size
+            self.room_size += (defined(parameter.type.target).size + 15) // 16 * 16
     self.variable_count = len(variables)
     for i, name in enumerate(self.names):
         self.steps[i].variable = variables.index(name) if name in variables else -1
