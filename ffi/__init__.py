@@ -5,6 +5,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 
 # The layers, bottom up. Each imports only what stands above it in this list; a test sees to it.
 #
+#   _main_only  the interpreter that may import this
 #   errors      exceptions
 #   libffi      libffi's declarations
 #   _likely     which way branches mostly go
@@ -50,6 +51,12 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _declared   what a library has declared
 #   _find       files of libraries by their short names
 #   library     Library: shared objects with their functions
+#   capi        the C API for Cython modules
+#   __main__    python -m ffi: what is here, a call, a layout
+
+from ffi import _main_only as _main_only  # first: it may refuse
+
+# isort: split
 
 from ffi import _foreign as _foreign  # teaches Function other packages' pointers
 from ffi import errors
@@ -66,10 +73,12 @@ from ffi._pointers import Pointer
 from ffi._records import Record
 from ffi._specs import struct, union
 from ffi._tables import abi, alignof, sizeof, types
-from ffi._types import Type
+from ffi._types import Type, libffi_version
 from ffi.cdecl import typeof
 from ffi.errors import Error
 from ffi.library import Library, dlopen, find_library
+
+__version__ = "0.1.0.dev0"
 
 __all__ = [
     "CIF",
@@ -83,6 +92,7 @@ __all__ = [
     "Pointer",
     "Record",
     "Type",
+    "__version__",
     "abi",
     "addressof",
     "alignof",
@@ -96,6 +106,7 @@ __all__ = [
     "find_library",
     "gc",
     "get_errno",
+    "libffi_version",
     "new",
     "read",
     "read_pointer",
