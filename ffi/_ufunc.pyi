@@ -1,0 +1,5 @@
+import numpy as np
+
+def vectorize(
+    function: object, /, *more: object, name: str | None = None, doc: str | None = None
+) -> np.ufunc: ...
