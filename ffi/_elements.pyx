@@ -115,7 +115,7 @@ cdef Fault run_generally(
         if kernel.operands[i].is_address:
             item = &passing.items[passing.count]
             if not pass_operand(
-                item, kernel, i, args[i], strides[i], core_strides, passing.lengths, &scratch_size
+                item, kernel, i, args, strides[i], core_strides, passing.lengths, &scratch_size
             ):
                 return NO_MEMORY
             has_work |= item.is_copied or item.is_output
@@ -140,7 +140,7 @@ cdef Fault run_generally(
 
 
 cdef bint pass_operand(
-    Passed *passed, const Kernel *kernel, int index, char *data, Py_ssize_t stride,
+    Passed *passed, const Kernel *kernel, int index, char **args, Py_ssize_t stride,
     const Py_ssize_t *strides, const Py_ssize_t *lengths, size_t *scratch_size
 ) noexcept nogil:
     """Decide whether C gets the address of an operand, or that of a copy; False for too large."""
@@ -157,15 +157,17 @@ cdef bint pass_operand(
         is_contiguous &= length == 1 or strides[i] == <Py_ssize_t>nbytes
         if __builtin_mul_overflow(nbytes, length, &nbytes):
             return False
-    passed.address = passed.data = data
+    passed.address = passed.data = args[index]
     passed.stride = stride
     passed.index = index
     passed.operand = operand
     passed.strides = strides
     passed.nbytes = nbytes
     passed.is_output = index >= kernel.input_count
-    # A number that C writes may lie where an input lies.
     passed.is_copied = not is_contiguous or (passed.is_output and operand.ndim == 0)
+    # An output may be an input too, item by item: NumPy takes it that C reads before it writes.
+    for i in range(kernel.input_count):
+        passed.is_copied |= passed.is_output and args[i] == args[index]
     if is_empty:
         passed.nbytes = 0
         passed.is_copied = False
