@@ -80,7 +80,8 @@ cdef struct Operand:
     int ndim
     size_t size                         # of an item
     int code
-    bint is_address                     # whether C gets its address
+    bint is_address                     # whether C gets its address,
+    int place                           # among those of which it does
 
 
 # A core dimension whose length is computed.
@@ -118,8 +119,8 @@ cdef struct Kernel:
 # Decide how a function is called; the rest of the kernel is known.
 cdef int prepare_way(Kernel *kernel, CIF cif, bytes key) except -1
 
-# Make all calls of a loop; `frame` is the running call's.
-cdef Fault call_all(
+# Make all calls of a loop that has no typed pointer; `frame` is the running call's.
+cdef Fault call_generally(
     const Kernel *kernel, char **args, const Py_ssize_t *dimensions, const Py_ssize_t *strides,
     Frame *frame
 ) noexcept nogil

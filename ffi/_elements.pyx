@@ -1,7 +1,7 @@
 """Calls of one C function over many elements, whose operands NumPy has laid out.
 
 No Python here, and nothing is allocated for an element. A function is called by a typed pointer if
-its signature is a common one, else in registers, else through a frame, else by libffi.
+its signature is a common one; here it is called in registers, else through a frame, else by libffi.
 """
 
 import os
@@ -64,19 +64,8 @@ cdef int prepare_way(Kernel *kernel, CIF cif, bytes key) except -1:
     return 0
 
 
-cdef Fault call_all(
-    const Kernel *kernel, char **args, const Py_ssize_t *dimensions, const Py_ssize_t *strides,
-    Frame *frame
-) noexcept nogil:
-    if kernel.typed is NULL:
-        return run_generally(kernel, args, dimensions, strides, frame)
-    kernel.typed(kernel.code, args, strides, dimensions[0], &frame.error)
-    return NO_FAULT
-
-
 # An operand that C gets the address of.
 cdef struct Passed:
-    int index
     char *address                       # what C gets
     char *data                          # where NumPy has it
     Py_ssize_t stride
@@ -95,7 +84,7 @@ cdef struct Passing:
     const int *axes
 
 
-cdef Fault run_generally(
+cdef Fault call_generally(
     const Kernel *kernel, char **args, const Py_ssize_t *dimensions, const Py_ssize_t *strides,
     Frame *frame
 ) noexcept nogil:
@@ -127,14 +116,15 @@ cdef Fault run_generally(
             return NO_MEMORY
     elif scratch_size:
         scratch = <char *>alloca(scratch_size)
-    for i in range(passing.count):
-        if passing.items[i].is_copied:
-            passing.items[i].address = scratch
-            scratch += (passing.items[i].nbytes + 15) // 16 * 16
+    if scratch_size:
+        for i in range(passing.count):
+            if passing.items[i].is_copied:
+                passing.items[i].address = scratch
+                scratch += (passing.items[i].nbytes + 15) // 16 * 16
     if kernel.way is not NULL:
-        run_by_registers(kernel, args, dimensions, strides, frame, &passing, has_work)
+        call_by_registers(kernel, args, dimensions, strides, frame, &passing, has_work)
     else:
-        run_by_plan(kernel, args, dimensions, strides, frame, &passing)
+        call_by_plan(kernel, args, dimensions, strides, frame, &passing)
     free(local)
     return NO_FAULT
 
@@ -159,7 +149,6 @@ cdef bint pass_operand(
             return False
     passed.address = passed.data = args[index]
     passed.stride = stride
-    passed.index = index
     passed.operand = operand
     passed.strides = strides
     passed.nbytes = nbytes
@@ -190,14 +179,7 @@ cdef inline void put_integer(const Argument *argument, void *to, int64_t value) 
         (<signed char *>to)[0] = <signed char>value
 
 
-cdef inline Passed *passed_as(const Passing *passing, int operand) noexcept nogil:
-    cdef int i = 0
-    while passing.items[i].index != operand:
-        i += 1
-    return &passing.items[i]
-
-
-cdef void run_by_registers(
+cdef void call_by_registers(
     const Kernel *kernel, char **args, const Py_ssize_t *dimensions, const Py_ssize_t *strides,
     Frame *running, Passing *passing, bint has_work
 ) noexcept nogil:
@@ -272,7 +254,7 @@ cdef inline void find_value(
         value.stride = strides[argument.number]
         value.is_truth = argument.code == _types.BOOL
     elif argument.role == ADDRESS:
-        value.item = passed_as(passing, argument.number)
+        value.item = &passing.items[kernel.operands[argument.number].place]
         value.source = <char *>&value.item.address
     else:
         value.source = <char *>&value.word
@@ -285,7 +267,7 @@ cdef inline void find_value(
 ctypedef void (*Invoker)(void *cif, void *fn, void *rvalue, void **avalues) noexcept nogil
 
 
-cdef void run_by_plan(
+cdef void call_by_plan(
     const Kernel *kernel, char **args, const Py_ssize_t *dimensions, const Py_ssize_t *strides,
     Frame *running, Passing *passing
 ) noexcept nogil:

@@ -8,12 +8,6 @@
 #include "_platform.h"
 #include "_thread.h"
 
-#if PY_VERSION_HEX < 0x030D0000
-#define loops_current_state() _PyThreadState_UncheckedGet()
-#else
-#define loops_current_state() PyThreadState_GetUnchecked()
-#endif
-
 /* Whether a loop of this thread has raised since the last one that saw that nothing is pending. */
 #ifdef FFI_TLS_MODEL
 static __thread int loops_raised __attribute__((tls_model(FFI_TLS_MODEL)));
@@ -24,9 +18,22 @@ static __thread int loops_raised;
 /* The calling thread's state, which Python has: NumPy was called from there. */
 static inline void *loops_state(int *holds_gil)
 {
-    PyThreadState *state = PyGILState_GetThisThreadState();
-    *holds_gil = state == loops_current_state();
-    return state;
+#if PY_VERSION_HEX >= 0x030D0000
+    PyThreadState *state = PyThreadState_GetUnchecked();
+#else
+    PyThreadState *state = _PyThreadState_UncheckedGet();
+#endif
+    *holds_gil = 1;
+#if PY_VERSION_HEX >= 0x030C0000
+    if (state != NULL)
+        return state;
+#else
+    /* Of whatever thread has the GIL. */
+    if (state != NULL && state == PyGILState_GetThisThreadState())
+        return state;
+#endif
+    *holds_gil = 0;
+    return PyGILState_GetThisThreadState();
 }
 
 static inline void loops_set_holding(void *state, int holds_gil, int should_hold)

@@ -20,7 +20,7 @@ from ffi cimport _types
 from ffi._cif cimport CIF
 from ffi._elements cimport (
     ADDRESS, CLOSED, LENGTH, MAX_ARGUMENTS, NO_FAULT, TOO_LONG, WRONG_LENGTH, Argument, Computed,
-    Fault, Kernel, Operand, call_all, prepare_way,
+    Fault, Kernel, Operand, call_generally, prepare_way,
 )
 from ffi._frames cimport Frame, Thread, current_thread, swap_in, swap_out
 from ffi._function cimport Function
@@ -95,6 +95,10 @@ cdef Loop make_loop(Function function, object layout):
     prepare_operands(kernel, operands)
     for i in range(count):
         prepare_argument(self, i, cif.arguments[i])
+    for i in range(1, kernel.operand_count):
+        kernel.operands[i].place = (
+            kernel.operands[i - 1].place + kernel.operands[i - 1].is_address
+        )
     prepare_lengths(self)
     return self
 
@@ -220,7 +224,10 @@ cdef void run_loop(
     frame.below = thread.top
     thread.top = &frame
     swap_in(thread)
-    fault = call_all(kernel, args, dimensions, strides, &frame)
+    if kernel.typed is not NULL:
+        kernel.typed(kernel.code, args, strides, dimensions[0], &frame.error)
+    else:
+        fault = call_generally(kernel, args, dimensions, strides, &frame)
     swap_out(thread)
     thread.top = frame.below
     if frame.error is not NULL:
