@@ -41,6 +41,9 @@ MODULES = [
     "_general",
     "_function",
     "_callback",
+    "_elements",
+    "_loops",
+    "_ufunc",
     "_foreign",
     "capi",
 ]

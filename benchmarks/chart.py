@@ -6,6 +6,7 @@ from typing import Any
 
 import bench_direct
 import bench_typed_calls
+import bench_ufuncs
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
@@ -20,6 +21,13 @@ TYPED = {
     "Cython": ("Cython", "0.4", "^"),
     "released": ("ffi", "C9", "o"),
     "kept": ("ffi, release_gil=False", "C0", "o"),
+}
+UFUNCS = {
+    "np.vectorize": ("np.vectorize of ctypes", "C3", "s"),
+    "np.frompyfunc": ("np.frompyfunc of ctypes", "C1", "D"),
+    "numba": ("numba, of ctypes", "0.7", "v"),
+    "compiled": ("compiled with Cython", "0.4", "^"),
+    "ffi": ("ffi", "C0", "o"),
 }
 # The same numbers make the same file.
 STYLE: Any = {"svg.hashsalt": "ffi", "svg.fonttype": "none", "font.family": "sans-serif"}
@@ -105,6 +113,29 @@ def typed_arguments(rows: Rows) -> Figure:
     return figure
 
 
+def ufuncs(rows: Rows, slow: Rows) -> Figure:
+    """Draw ufuncs over the number of elements, those that take too long over few."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axis = figure.subplots()
+    for column, (label, colour, marker) in UFUNCS.items():
+        times = {
+            int(size): row[column]["best"]
+            for table in (slow, rows)
+            for size, row in table.items()
+            if column in row
+        }
+        if times:
+            axis.plot(list(times), list(times.values()), color=colour, marker=marker, label=label)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("elements")
+    axis.set_ylabel("ns per element")
+    axis.grid(color="0.9")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False)
+    return figure
+
+
 def present(rows: Rows) -> list[tuple[str, tuple[str, str, str]]]:
     """Return the contenders that took part."""
     columns = next(iter(rows.values()))
@@ -114,5 +145,6 @@ def present(rows: Rows) -> list[tuple[str, tuple[str, str, str]]]:
 CHARTS: dict[str, tuple[Any, list[str]]] = {
     "direct.svg": (direct, list(PANELS)),
     "typed_calls.svg": (typed_cases, [bench_typed_calls.TYPED]),
+    "ufuncs.svg": (ufuncs, [bench_ufuncs.OVER_SIZES, bench_ufuncs.SLOW]),
     "typed_arguments.svg": (typed_arguments, [bench_typed_calls.OVER_MIXED]),
 }

@@ -22,13 +22,17 @@ class Table:
 
     def lines(self) -> Iterator[str]:
         """Yield the table as text."""
-        columns = list(next(iter(self.rows.values())))
+        # Not all take part everywhere.
+        columns = list(dict.fromkeys(column for times in self.rows.values() for column in times))
         width = max(len(row) for row in self.rows)
         yield f"{self.title}: ns per call, and as a multiple of {self.reference}"
         yield ""
         yield " " * width + "".join(f"{column:>16}" for column in columns)
         for row, times in self.rows.items():
-            cells = [f"{times[c].best:9.1f} {self.ratio(row, c):6.2f}" for c in columns]
+            cells = [
+                f"{times[c].best:9.1f} {self.ratio(row, c):6.2f}" if c in times else " " * 16
+                for c in columns
+            ]
             yield f"{row:<{width}}" + "".join(cells)
 
     def as_json(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import ffi
 
 DOCS = Path(__file__).parent
 COMMANDS = {
+    "kernels": "-O2 -shared -fPIC kernels.c -o libkernels.so -lm",
     "series": "-O2 -shared -fPIC series.c -o libseries.so -lm",
     "solve": "-O2 -shared -fPIC solve.c -o libsolve.so -lm -lpthread",
 }
@@ -21,7 +22,7 @@ COMMANDS = {
 
 @pytest.fixture(scope="session")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with libseries.so and libsolve.so."""
+    """Return a folder with libkernels.so, libseries.so and libsolve.so."""
     folder = tmp_path_factory.mktemp("libraries")
     for name, command in COMMANDS.items():
         for suffix in (".c", ".h"):

@@ -47,6 +47,10 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _quick      the quick way of a typed call
 #   _function   Function, and what a call of it does
 #   _callback   callback: C calls Python with values
+#   _operands   what a C function is as a ufunc
+#   _elements   calls of one function over many elements
+#   _loops      the inner loops of ufuncs
+#   _ufunc      vectorize: ufuncs of C functions
 #   _foreign    function pointers of ctypes, cffi and Cython modules
 #   _declared   what a library has declared
 #   _find       files of libraries by their short names
@@ -74,6 +78,7 @@ from ffi._records import Record
 from ffi._specs import struct, union
 from ffi._tables import abi, alignof, sizeof, types
 from ffi._types import Type, libffi_version
+from ffi._ufunc import vectorize
 from ffi.cdecl import typeof
 from ffi.errors import Error
 from ffi.library import Library, dlopen, find_library
@@ -117,6 +122,7 @@ __all__ = [
     "typeof",
     "types",
     "union",
+    "vectorize",
     "view",
     "write",
     "write_pointer",

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[1] / "ffi"
 SOURCES = sorted(p for p in FOLDER.iterdir() if p.suffix in (".py", ".pyx", ".pxd", ".pyi"))
 OBJECTS = {"object", "str", "bytes", "list", "dict", "tuple", "set", "Type", "Arguments", "Lent"}
 OBJECTS |= {"Handle", "SharedObject", "Pointer", "Record", "Memory", "Keepers"}
-OBJECTS |= {"Source", "Accepted", "Signature", "Callback"}
+OBJECTS |= {"Source", "Accepted", "Signature", "Callback", "Function", "Loop", "Table"}
 MODULES = {path.stem for path in SOURCES} - {"__init__"}
 
 
