@@ -41,6 +41,7 @@ MODULES = [
     "_function",
     "_callback",
     "_foreign",
+    "capi",
 ]
 
 # Each is empty on other machines than its own.

@@ -50,6 +50,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _declared   what a library has declared
 #   _find       files of libraries by their short names
 #   library     Library: shared objects with their functions
+#   capi        the C API for Cython modules
 
 from ffi import _foreign as _foreign  # teaches Function other packages' pointers
 from ffi import errors

@@ -30,6 +30,15 @@ cdef size_t result_size(CIF cif) noexcept
 cdef void widen(CIF cif, const char *result, char *rvalue) noexcept
 
 
+# Take the GIL on any thread, and return whether it was not held already; let go of it.
+cdef bint attach() noexcept nogil
+cdef void detach(bint was_detached) noexcept nogil
+cdef void report(object error, object where) noexcept
+
+cdef extern from "_platform.h":
+    bint interpreter_is_running() nogil
+
+
 # From here on what it raises may go to the call, until it is over.
 cdef int give_to_call(Caller self, Frame *frame) except -1
 cdef int take_from_call(Caller self, Frame *frame) except -1

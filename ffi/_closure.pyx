@@ -17,7 +17,7 @@ from ffi.errors import (
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -26,7 +26,7 @@ from ffi cimport _types, libffi
 from ffi._buffers cimport CodePointer
 from ffi._cif cimport CIF, check_libffi, check_status, result_at
 from ffi._direct cimport MAX_THUNKS, set_handler, take_thunk
-from ffi._frames cimport Frame, Thread, current_thread, swap_in, swap_out
+from ffi._frames cimport Frame, Thread, current_thread, raise_error, swap_in, swap_out
 from ffi._types cimport describe, type_name
 
 cdef extern from "Python.h":
@@ -39,7 +39,6 @@ cdef extern from "_attach.h":
     void detach_thread(bint was_detached) nogil
 
 cdef extern from "_platform.h":
-    bint interpreter_is_running() nogil
     bint is_main_thread() nogil
 
     ctypedef struct slot_mutex:
@@ -373,7 +372,7 @@ cdef void enter_libffi(
 
 # Called where the GIL is held.
 ctypedef void (*Runner)(
-    Slot *slot, void *rvalue, void **avalues, Frame *frame
+    Slot *slot, void *rvalue, void **avalues, Frame *frame, Frame *barrier
 ) noexcept nogil
 
 
@@ -398,13 +397,22 @@ cdef void enter(void *data, void *rvalue, void **avalues) noexcept nogil:
         if not slot.is_caller:
             memset(rvalue, 0, slot.result_size)
         barrier.below = thread.top
+        barrier.error = NULL
         barrier.state = &barrier
         thread.top = &barrier
         was_detached = attach_thread(NULL if frame is NULL else frame.state)
-        (<Runner><void *>run)(slot, rvalue, avalues, frame)
+        (<Runner><void *>run)(slot, rvalue, avalues, frame, &barrier)
         detach_thread(was_detached)
         thread.top = barrier.below
     swap_in(thread)
+
+
+cdef bint attach() noexcept nogil:
+    return attach_thread(NULL)
+
+
+cdef void detach(bint was_detached) noexcept nogil:
+    detach_thread(was_detached)
 
 
 cdef void write_instead(Slot *slot, void *rvalue) noexcept nogil:
@@ -413,7 +421,9 @@ cdef void write_instead(Slot *slot, void *rvalue) noexcept nogil:
     slot_unlock(&slot.mutex)
 
 
-cdef void run(Slot *slot, void *rvalue, void **avalues, Frame *frame) noexcept:
+cdef void run(
+    Slot *slot, void *rvalue, void **avalues, Frame *frame, Frame *barrier
+) noexcept:
     cdef object cif = <object>slot.cif
     cdef object function = None
     cdef Frame *running
@@ -437,6 +447,9 @@ cdef void run(Slot *slot, void *rvalue, void **avalues, Frame *frame) noexcept:
                 (<Caller>function).receive(rvalue, avalues)
         else:
             invoke_python(cif, function, rvalue, avalues)
+        if barrier.error is not NULL:
+            # Left pending by a module that calls C itself.
+            raise_error(barrier)
     except BaseException as exc:
         if not slot.is_caller:
             memset(rvalue, 0, slot.result_size)
@@ -444,12 +457,21 @@ cdef void run(Slot *slot, void *rvalue, void **avalues, Frame *frame) noexcept:
         else:
             write_instead(slot, rvalue)
             fail(exc, cif if function is None else function, frame, rvalue)
+        if barrier.error is not NULL:
+            report_left(barrier, function)
 
 
 cdef void report(object error, object where) noexcept:
     # The hook is given the current exception, and a caught one is not current.
     PyErr_SetObject(type(error), error)
     PyErr_WriteUnraisable(where)
+
+
+cdef void report_left(Frame *barrier, object where) noexcept:
+    error = <object>barrier.error
+    Py_DECREF(error)
+    barrier.error = NULL
+    report(error, where)
 
 
 # --- what callbacks raise

@@ -13,10 +13,12 @@ cdef extern from "_thread.h":
         int saved_errno                 # C's errno as the thread's last call left it
         int *errno_address              # where C has it
         Frame *top                      # the call or callback that runs
+        void *error                     # pending outside both: owned, or NULL
 
     ctypedef struct Frame "ffi_frame":
         Frame *below
-        void *error                     # what a callback of a call raised: owned, or NULL
+        # What a callback of the call raised, or is pending in the callback: owned, or NULL.
+        void *error
         # The PyThreadState if the call let the GIL go, or NULL; of a callback's barrier itself.
         void *state
 

@@ -11,7 +11,7 @@ from ffi.errors import Error, FFITypeError, FFIValueError, located
 cimport cython
 cimport numpy as cnp
 from cpython.object cimport PyObject, PyTypeObject
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t, uint32_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
@@ -29,7 +29,8 @@ from ffi._quick cimport Held, let_go_of, put_record, put_rest, put_word, take_re
 from ffi._records cimport Record, make_record
 from ffi._shapes cimport MAX_VARIABLES, UNKNOWN
 from ffi._signature cimport (
-    MAX_FRAME, Plan, Signature, Step, order_arguments, python_signature, to_signature,
+    DIRECT_MOVE_BYTES, MAX_FRAME, Plan, Signature, Step, order_arguments, python_signature,
+    to_signature,
 )
 from ffi._specs cimport to_type
 from ffi._types cimport Type, describe
@@ -318,7 +319,32 @@ cdef int prepare(Function self, Source source, object release_gil, object errche
     self.signature = to_signature(prototype)
     self.is_general = self.signature.is_general or errcheck is not None
     self.vectorcall = <void *>call_function
+    prepare_entry(self, &self.entry)
     return 0
+
+
+cdef int prepare_entry(Function self, Entry *entry) except -1:
+    entry.function = <PyObject *>self
+    entry.code = self.code
+    entry.closed = &self.shared.closed
+    entry.argument_count = self.signature.cif.nargs
+    entry.has_result = self.signature.rtype.code != _types.VOID
+    if moves_scalars(self.signature.plan):
+        entry.plan = self.signature.plan
+    return 0
+
+
+cdef bint moves_scalars(const Plan *plan) noexcept:
+    cdef uint32_t i
+    if (
+        plan is NULL or plan.frame_size > MAX_FRAME or plan.result_address
+        or plan.move_count != plan.argument_count
+    ):
+        return False
+    for i in range(plan.move_count):
+        if plan.moves[i].kind >= DIRECT_MOVE_BYTES or plan.moves[i].argument != i:
+            return False
+    return True
 
 
 # --- a call

@@ -28,6 +28,7 @@ cdef extern from "_direct_plan.h":
         uint32_t stack_words
         uint32_t result_address
         uint32_t flags
+        uint32_t result_count
         Move results[4]
         Move *moves
 

@@ -8,7 +8,8 @@
    calls before it and those it makes. They lie on the C stack. */
 typedef struct ffi_frame {
     struct ffi_frame *below;
-    void *error; /* what a callback of this call raised: a reference, or NULL */
+    void *error; /* what a callback of this call raised, or what is pending in this callback: a
+                    reference, or NULL */
     void *state; /* the thread's PyThreadState, if the call released the GIL; else NULL. A barrier's
                     is itself. */
 } ffi_frame;
@@ -17,6 +18,7 @@ typedef struct {
     int saved_errno;
     int *errno_address;
     ffi_frame *top;
+    void *error; /* what is pending outside calls and callbacks: a reference, or NULL */
 } ffi_thread;
 
 /* Found without a call, where libraries that are loaded late may have some such storage: glibc keeps

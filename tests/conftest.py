@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checks import Unraisable
 from compiler import CC, compile_library, compilers, configurations, version
+from cython_build import build, load
 
 import ffi
 
@@ -44,6 +46,24 @@ def symbol(cases: Path) -> Callable[[str], int]:
     """Addresses in the library made of cases.c: ``symbol(name) -> address``."""
     library = ffi.dlopen(cases)
     return lambda name: ffi.dlsym(library, name)
+
+
+@pytest.fixture(scope="session")
+def consumer_path(compile_c: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The module made of consumer.pyx, which calls functions by ffi.capi."""
+    flags = ["-fopenmp"]
+    try:
+        compile_c("int main(void) { return 0; }", "openmp", *flags)
+    except RuntimeError:
+        # A parallel loop is an ordinary one then.
+        flags = []
+    return build(Path(__file__).parent / "consumer.pyx", tmp_path_factory.mktemp("capi"), *flags)
+
+
+@pytest.fixture(scope="session")
+def consumer(consumer_path: Path) -> Any:
+    """That module, imported."""
+    return load(consumer_path)
 
 
 @pytest.fixture

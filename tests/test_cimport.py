@@ -1,16 +1,11 @@
-"""call_views: a Cython module that cimports ffi, compiled out of the tree."""
+"""call_views and libffi: Cython modules that cimport ffi, compiled out of the tree."""
 
 from __future__ import annotations
-
-import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from checks import refused, run_python
+from cython_build import build, libffi_flags, load
 
 import ffi
 
@@ -54,51 +49,40 @@ def typed_addresses(size_t[::1] view):
     return view
 """
 
-# Cython and setuptools change their process: warnings, the working directory, sys.argv.
-BUILD = """
-import shutil, subprocess, sys
-import numpy
-from Cython.Build import cythonize
-from setuptools import Extension, setup
+# libffi itself, for those who link it.
+DIRECT_SOURCE = """
+# cython: language_level=3
+from ffi cimport libffi
 
-flags = []
-if shutil.which("pkg-config"):
-    asked = ["pkg-config", "--cflags", "libffi"]
-    flags = subprocess.run(asked, capture_output=True, text=True).stdout.split()
-extension = Extension(
-    "consumer", ["consumer.pyx"], include_dirs=[numpy.get_include()],
-    extra_compile_args=["-O1", *flags],
-)
-setup(
-    name="consumer", script_args=["-q", "build_ext", "--inplace"],
-    ext_modules=cythonize([extension], quiet=True),
-)
+
+def add(size_t fn, int left, int right):
+    cdef libffi.ffi_cif cif
+    cdef libffi.ffi_type *types[2]
+    cdef void *avalues[2]
+    cdef libffi.ffi_arg result = 0
+    types[0] = types[1] = &libffi.ffi_type_sint32
+    avalues[0], avalues[1] = <void *>&left, <void *>&right
+    status = libffi.ffi_prep_cif(
+        &cif, libffi.FFI_DEFAULT_ABI, 2, &libffi.ffi_type_sint32, types
+    )
+    if status != libffi.FFI_OK:
+        raise ValueError(f"status {status}")
+    libffi.ffi_call(&cif, <void (*)() noexcept nogil>fn, &result, avalues)
+    return <int>result
 """
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cimport")
-    (folder / "consumer.pyx").write_text(SOURCE)
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(ffi.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    build(SOURCE, folder, "-O1", f"-I{np.get_include()}", *libffi_flags(), name="consumer")
     return folder
 
 
 @pytest.fixture(scope="module")
 def consumer(folder):
     (path,) = folder.glob("consumer*.so")
-    spec = importlib.util.spec_from_file_location("consumer", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(path)
 
 
 @pytest.fixture(params=["call", "call_without_gil"])
@@ -226,3 +210,8 @@ def test_typed_memoryviews_are_storage(consumer, symbol):
     ffi.call(ADD, symbol("add_int"), rvalue, pieces)
     assert ADD.unpack(rvalue) == 42
     assert ffi.addressof(pieces[0]) == numbers.ctypes.data
+
+
+def test_libffi(tmp_path, symbol):
+    module = load(build(DIRECT_SOURCE, tmp_path, *libffi_flags(), name="direct"))
+    assert module.add(symbol("add_int"), -40, -2) == -42

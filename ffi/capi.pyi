@@ -1,0 +1,1 @@
+# Nothing here is for Python: the functions are in capi.pxd, for Cython.
