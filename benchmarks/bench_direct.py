@@ -50,7 +50,7 @@ def run(effort: Effort) -> list[Table]:
     if ffi.CIF("void").path != "direct":
         print("\nNo direct calls here")
         return []
-    module = loops.load()
+    module = loops.load("direct_loops")
     names = {"empty": module.empty, "calls": CALLS}
     empty = Contender("empty loop", "empty(calls)", names, calls=CALLS)
     tables = []

@@ -1,4 +1,4 @@
-"""Compile `direct_loops.pyx` as setup.py compiles the modules of ffi, and import it."""
+"""Compile Cython modules of loops as setup.py compiles the modules of ffi, and import them."""
 
 import importlib.util
 import subprocess
@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SOURCE = Path(__file__).with_name("direct_loops.pyx")
-ROOT = SOURCE.parents[1]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 
 # In a process of its own: setuptools and Cython change theirs.
 BUILD = """
@@ -16,25 +16,26 @@ import sys
 from setuptools import Extension
 from distutils.core import run_setup
 
-source, folder = sys.argv[1:]
+name, source, folder = sys.argv[1:]
 distribution = run_setup("setup.py", stop_after="init")
 distribution.verbose = 0
-distribution.ext_modules = [Extension("direct_loops", [source], extra_compile_args=["-O2"])]
+distribution.ext_modules = [Extension(name, [source], extra_compile_args=["-O2"])]
 build = distribution.get_command_obj("build_ext")
 build.build_lib = build.build_temp = folder
 distribution.run_command("build_ext")
 """
 
 
-def load() -> Any:
-    """Return the module; its file goes once it is loaded."""
+def load(name: str) -> Any:
+    """Return the module made of a .pyx file here; what was compiled goes once it is loaded."""
+    source = HERE / f"{name}.pyx"
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", BUILD, str(SOURCE.relative_to(ROOT)), folder]
+        command = [sys.executable, "-c", BUILD, name, str(source.relative_to(ROOT)), folder]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{SOURCE.name} does not compile:\n{done.stdout}{done.stderr}")
-        (path,) = Path(folder).glob("direct_loops*.so")
-        return import_extension("direct_loops", path)
+            raise RuntimeError(f"{source.name} does not compile:\n{done.stdout}{done.stderr}")
+        (path,) = Path(folder).glob(f"{name}*.so")
+        return import_extension(name, path)
 
 
 def import_extension(name: str, path: Path) -> Any:

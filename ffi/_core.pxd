@@ -12,3 +12,6 @@ cdef int call_views(
 
 # The call itself, on checked storage: `avalues` is the caller's own, and may be overwritten.
 cdef void invoke(CIF cif, void *fn, void *rvalue, void **avalues) noexcept nogil
+
+# The same, but `avalues` stays as it is.
+cdef void invoke_keeping(CIF cif, void *fn, void *rvalue, void **avalues) noexcept nogil

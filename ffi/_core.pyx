@@ -86,6 +86,15 @@ cdef void invoke_padded(CIF cif, void *fn, void *rvalue, void **avalues) noexcep
     libffi.ffi_call(&cif.cif, <void (*)() noexcept nogil>fn, rvalue, avalues)
 
 
+cdef void invoke_keeping(CIF cif, void *fn, void *rvalue, void **avalues) noexcept nogil:
+    cdef void *copy[MAX_ARGUMENTS]
+    if cif.plan is not NULL or cif.nargs == 0:
+        invoke(cif, fn, rvalue, avalues)
+    else:
+        memcpy(copy, avalues, cif.nargs * sizeof(void *))
+        invoke(cif, fn, rvalue, copy)
+
+
 cdef int call_views(
     CIF cif, void *fn, unsigned char[::1] rvalue, size_t[::1] avalues
 ) except -1 nogil:

@@ -12,9 +12,8 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
 from ffi._buffers cimport CodePointer
-from ffi._cif cimport MAX_ARGUMENTS
 from ffi._closure cimport attach, detach, interpreter_is_running, report
-from ffi._core cimport invoke as invoke_cif
+from ffi._core cimport invoke_keeping
 from ffi._direct cimport INVOKE_FRAME, frame_invoker
 from ffi._frames cimport Frame, Thread, current_thread, raise_error, swap_out
 from ffi._function cimport Entry, Function
@@ -138,17 +137,15 @@ cdef int invoke(const Call *call, void *rvalue, void **avalues) noexcept nogil:
 
 
 cdef int invoke_generally(const Entry *entry, void *rvalue, void **avalues) noexcept nogil:
-    cdef void *copy[MAX_ARGUMENTS]
-    cdef Thread *thread = current_thread()
+    cdef Thread *thread
     cdef Frame running
     cdef unsigned int i
     for i in range(entry.argument_count):
-        # libffi writes to the array.
-        copy[i] = avalues[i]
-        if copy[i] is NULL:
+        if avalues[i] is NULL:
             return refuse(entry, <int>i)
+    thread = current_thread()
     begin(thread, &running)
-    invoke_cif((<Function>entry.function).signature.cif, entry.code, rvalue, copy)
+    invoke_keeping((<Function>entry.function).signature.cif, entry.code, rvalue, avalues)
     return finish(thread, &running)
 
 
