@@ -13,7 +13,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 EDITABLE = $(PIP) install --quiet --no-build-isolation --editable
 
-SOURCES = setup.py pyproject.toml $(wildcard ffi/*.pyx ffi/*.pxd ffi/*.h ffi/*.S)
+SOURCES = setup.py pyproject.toml $(wildcard ffi/*.pyx ffi/*.pxd ffi/*.[chS])
 
 # Stamps: the environment's and those of what is installed in it live and die with it; the build's
 # goes with `make clean`.

@@ -14,6 +14,7 @@ from setuptools.command.build_ext import build_ext
 Flags = tuple[list[str], list[str]]  # for compiling, for linking
 
 MODULES = [
+    "_main_only",
     "_types",
     "_layouts",
     "_specs",
@@ -43,6 +44,9 @@ MODULES = [
     "_foreign",
     "capi",
 ]
+
+# The others are Cython.
+PLAIN_C = {"_main_only"}
 
 # Each is empty on other machines than its own.
 ASSEMBLY = {"_direct": ["ffi/_direct_x86_64.S", "ffi/_direct_aarch64.S"]}
@@ -211,7 +215,7 @@ setup(
     ext_modules=[
         Extension(
             f"ffi.{name}",
-            [f"ffi/{name}.pyx", *ASSEMBLY.get(name, [])],
+            [f"ffi/{name}.{'c' if name in PLAIN_C else 'pyx'}", *ASSEMBLY.get(name, [])],
             depends=["setup.py", *HEADERS],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             extra_compile_args=CFLAGS + WERROR_CFLAGS * WERROR,

@@ -5,6 +5,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 
 # The layers, bottom up. Each imports only what stands above it in this list; a test sees to it.
 #
+#   _main_only  the interpreter that may import this
 #   errors      exceptions
 #   libffi      libffi's declarations
 #   _likely     which way branches mostly go
@@ -52,6 +53,10 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   library     Library: shared objects with their functions
 #   capi        the C API for Cython modules
 
+from ffi import _main_only as _main_only  # first: it may refuse
+
+# isort: split
+
 from ffi import _foreign as _foreign  # teaches Function other packages' pointers
 from ffi import errors
 from ffi._callback import Callback, callback
@@ -67,10 +72,12 @@ from ffi._pointers import Pointer
 from ffi._records import Record
 from ffi._specs import struct, union
 from ffi._tables import abi, alignof, sizeof, types
-from ffi._types import Type
+from ffi._types import Type, libffi_version
 from ffi.cdecl import typeof
 from ffi.errors import Error
 from ffi.library import Library, dlopen, find_library
+
+__version__ = "0.1.0.dev0"
 
 __all__ = [
     "CIF",
@@ -84,6 +91,7 @@ __all__ = [
     "Pointer",
     "Record",
     "Type",
+    "__version__",
     "abi",
     "addressof",
     "alignof",
@@ -97,6 +105,7 @@ __all__ = [
     "find_library",
     "gc",
     "get_errno",
+    "libffi_version",
     "new",
     "read",
     "read_pointer",

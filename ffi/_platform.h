@@ -1,5 +1,5 @@
 /* What Cython cannot say about the platform: which complex types and ABI names libffi's
-   headers have, and whether the interpreter can still be entered.  Nothing here calls C. */
+   headers have, its version, and whether the interpreter can still be entered. */
 #ifndef FFI_PLATFORM_H
 #define FFI_PLATFORM_H
 
@@ -56,6 +56,18 @@ static const platform_abi platform_abis[] = {
 #endif
     {NULL, 0},
 };
+
+/* Since libffi 3.5.  The library in use may be older or newer than the header. */
+#ifdef __APPLE__
+extern const char *ffi_get_version(void) __attribute__((weak_import));
+#else
+extern const char *ffi_get_version(void) __attribute__((weak));
+#endif
+
+static inline int can_tell_version(void)
+{
+    return ffi_get_version != NULL;
+}
 
 /* True when a thread may take the GIL and run Python code. */
 static inline int interpreter_is_running(void)

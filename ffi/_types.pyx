@@ -38,6 +38,9 @@ cdef extern from "_platform.h":
 
     const platform_abi platform_abis[]
 
+    bint can_tell_version()
+    const char *ffi_get_version()
+
 
 @cython.final
 cdef class Type:
@@ -421,3 +424,11 @@ def libffi_sizes():
         "ffi_cif": sizeof(libffi.ffi_cif),
         "ffi_closure": sizeof(libffi.ffi_closure),
     }
+
+
+cdef object version_of_libffi():
+    """The version of the libffi in use; None before 3.5, which does not tell."""
+    return ffi_get_version().decode() if can_tell_version() else None
+
+
+libffi_version = version_of_libffi()

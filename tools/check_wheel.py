@@ -26,7 +26,7 @@ print("ffi", metadata.version("ffi"), "imports with numpy", numpy.__version__)
 def main(wheel: str) -> None:
     """Raise SystemExit with what is wrong, if anything is."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    modules = [path.stem for path in ROOT.glob("ffi/*.pyx")]
+    modules = [path.stem for pattern in ("*.pyx", "*.c") for path in ROOT.glob(f"ffi/{pattern}")]
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     expected = {f"ffi/{name}{suffix}" for name in modules}
     expected |= {f"ffi/{path.name}" for pattern in SHIPPED for path in ROOT.glob(f"ffi/{pattern}")}

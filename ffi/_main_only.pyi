@@ -1,0 +1,1 @@
+# Nothing is here but the import, which sub-interpreters are refused.
