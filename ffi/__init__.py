@@ -52,6 +52,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _find       files of libraries by their short names
 #   library     Library: shared objects with their functions
 #   capi        the C API for Cython modules
+#   __main__    python -m ffi: what is here, a call, a layout
 
 from ffi import _main_only as _main_only  # first: it may refuse
 
