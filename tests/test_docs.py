@@ -10,9 +10,11 @@ import importlib.util
 import inspect
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,9 @@ import ffi
 from ffi import errors
 
 ROOT = Path(__file__).parents[1]
-TABLES = ["abi", "alignof", "sizeof", "types"]
-DOCUMENTED = [name for name in ffi.__all__ if name not in (*TABLES, "errors")]
+# What has no docstring of its own.
+DATA = ["abi", "alignof", "sizeof", "types", "__version__", "libffi_version"]
+DOCUMENTED = [name for name in ffi.__all__ if name not in (*DATA, "errors")]
 
 SETUP = """
 import os, shlex
@@ -64,7 +67,7 @@ def test_docstring_examples(name: str) -> None:
 def test_reference_has_every_public_name() -> None:
     reference = (ROOT / "docs" / "reference.rst").read_text()
     placed = set(re.findall(r"^\.\. \w+:: (\w+)", reference, re.MULTILINE))
-    assert {*DOCUMENTED, *TABLES} <= placed
+    assert {*DOCUMENTED, *DATA} <= placed
     assert set(errors.__all__) <= placed
 
 
@@ -103,3 +106,54 @@ def test_cython_example(tmp_path: Path) -> None:
     np.testing.assert_array_equal(y, x**2)
     with pytest.raises(ValueError, match="one length"):
         module.apply(cif, closure.address, x, y[:3])
+
+
+def test_cython_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("trapezoid.pyx", "setup.py"):
+        shutil.copy(ROOT / "docs" / "cython" / name, tmp_path)
+    env = {**os.environ, "PYTHONPATH": str(Path(ffi.__file__).parents[1])}
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    page = ROOT / "docs" / "cython.rst"
+    report: list[str] = []
+    test = doctest.DocTestParser().get_doctest(page.read_text(), {}, page.name, str(page), 0)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    results = doctest.DocTestRunner(optionflags=flags).run(test, out=report.append)
+    assert results.failed == 0, "".join(report)
+    assert results.attempted > 10
+    trapezoid = sys.modules["trapezoid"]
+    with pytest.raises(ValueError, match="one length"):
+        trapezoid.tabulate(ffi.dlopen("m").function("double cos(double)"), np.ones(3), np.ones(2))
+
+
+def shell_examples() -> list[tuple[str, str]]:
+    """List the commands of the page about the shell, and what they print."""
+    text = (ROOT / "docs" / "shell.rst").read_text()
+    blocks = re.findall(r"^\.\. code-block:: console\n\n((?:   .*\n|\n)+)", text, re.MULTILINE)
+    examples = []
+    for block in blocks:
+        for example in textwrap.dedent(block).split("$ ")[1:]:
+            command, _, printed = example.partition("\n")
+            examples.append((command, printed.rstrip()))
+    return examples
+
+
+def test_shell_page_has_examples() -> None:
+    assert len(shell_examples()) >= 6
+
+
+@pytest.mark.parametrize(("command", "printed"), shell_examples())
+def test_shell_page(command: str, printed: str) -> None:
+    program, *words = shlex.split(command)
+    assert program == "python"
+    done = subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(ffi.__file__).parents[1])},
+    )
+    assert (done.stdout + done.stderr).rstrip() == printed
+    assert done.returncode == (1 if done.stderr else 0)
