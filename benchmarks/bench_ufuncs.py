@@ -15,7 +15,7 @@ import numpy as np
 from bindings import build
 from kernels import Kernel
 from report import Bar, Report, Table
-from timing import Contender, Effort, Measurement, measure, same
+from timing import Contender, Effort, Measurement, measure
 
 import ffi
 
@@ -199,13 +199,7 @@ def timed(case: Case, path: Path, module: Any, size: int, effort: Effort) -> dic
         ],
         wanted,
         effort,
-        nothing(rows),
     )
-
-
-def nothing(size: int) -> Contender:
-    """Return the empty loop whose time is subtracted, for calls of so many elements."""
-    return Contender("empty loop", "None", {}, same, size)
 
 
 def operands(case: Case, rows: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -277,7 +271,6 @@ def looped(case: Case, path: Path, size: int, effort: Effort) -> dict[str, Measu
         ],
         summed(contenders["ffi"](x)),
         effort,
-        nothing(size),
     )
 
 
@@ -304,7 +297,7 @@ def in_halves(path: Path, effort: Effort) -> Iterator[tuple[str, dict[str, Measu
             two = Contender(
                 "two threads", "list(map(ufunc, halves, outs)) and out", names, summed, size
             )
-            yield title, measure([one, two], expected, effort, nothing(size))
+            yield title, measure([one, two], expected, effort)
 
 
 @contextmanager
