@@ -4,7 +4,7 @@ import ctypes
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +14,7 @@ import kernels
 import numpy as np
 from bindings import build
 from kernels import Kernel
-from report import Bar, Report, Table
+from report import Bar, Table
 from timing import Contender, Effort, Measurement, measure
 
 import ffi
@@ -146,7 +146,7 @@ CASES: Mapping[str, Case] = {
 C_TYPES = {"d": ctypes.c_double, "i": ctypes.c_int, "f": ctypes.c_float}
 
 
-def run(effort: Effort) -> Report:
+def run(effort: Effort) -> list[Table]:
     """Measure every case, one over all sizes, and two threads."""
     with kernels.compiled([FUNCTIONS]) as path:
         source = path.parent / "compiled_ufuncs.pyx"
@@ -158,18 +158,18 @@ def run(effort: Effort) -> Report:
         sizes = {str(size): timed(first, path, module, size, effort) for size in SIZES}
         slow = {str(size): looped(first, path, size, effort) for size in SLOW_SIZES}
         halves = dict(in_halves(path, effort))
-    tables = [
+    return [
         Table(MANY, COMPILED, many),
         Table(ONE, COMPILED, one),
         Table(OVER_SIZES, COMPILED, sizes),
         Table(SLOW, "ffi", slow),
         Table(HALVES, "one thread", halves),
     ]
-    return Report(tables, list(bars(*tables[:3])))
 
 
-def bars(many: Table, one: Table, sizes: Table) -> Iterator[Bar]:
+def bars(tables: Sequence[Table]) -> Iterator[Bar]:
     """Yield the limits."""
+    many, one, sizes = tables[:3]
     for row in many.rows:
         yield Bar(f"{MANY}, {row}", many.ratio(row, "ffi"), LIMIT, " x compiled")
     row = max(one.rows, key=lambda row: one.ratio(row, "ffi"))
