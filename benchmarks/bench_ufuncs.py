@@ -4,7 +4,7 @@ import ctypes
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +14,8 @@ import kernels
 import numpy as np
 from bindings import build
 from kernels import Kernel
-from report import Bar, Report, Table
-from timing import Contender, Effort, Measurement, measure, same
+from report import Bar, Table
+from timing import Contender, Effort, Measurement, measure
 
 import ffi
 
@@ -146,7 +146,7 @@ CASES: Mapping[str, Case] = {
 C_TYPES = {"d": ctypes.c_double, "i": ctypes.c_int, "f": ctypes.c_float}
 
 
-def run(effort: Effort) -> Report:
+def run(effort: Effort) -> list[Table]:
     """Measure every case, one over all sizes, and two threads."""
     with kernels.compiled([FUNCTIONS]) as path:
         source = path.parent / "compiled_ufuncs.pyx"
@@ -158,18 +158,18 @@ def run(effort: Effort) -> Report:
         sizes = {str(size): timed(first, path, module, size, effort) for size in SIZES}
         slow = {str(size): looped(first, path, size, effort) for size in SLOW_SIZES}
         halves = dict(in_halves(path, effort))
-    tables = [
+    return [
         Table(MANY, COMPILED, many),
         Table(ONE, COMPILED, one),
         Table(OVER_SIZES, COMPILED, sizes),
         Table(SLOW, "ffi", slow),
         Table(HALVES, "one thread", halves),
     ]
-    return Report(tables, list(bars(*tables[:3])))
 
 
-def bars(many: Table, one: Table, sizes: Table) -> Iterator[Bar]:
+def bars(tables: Sequence[Table]) -> Iterator[Bar]:
     """Yield the limits."""
+    many, one, sizes = tables[:3]
     for row in many.rows:
         yield Bar(f"{MANY}, {row}", many.ratio(row, "ffi"), LIMIT, " x compiled")
     row = max(one.rows, key=lambda row: one.ratio(row, "ffi"))
@@ -199,13 +199,7 @@ def timed(case: Case, path: Path, module: Any, size: int, effort: Effort) -> dic
         ],
         wanted,
         effort,
-        nothing(rows),
     )
-
-
-def nothing(size: int) -> Contender:
-    """Return the empty loop whose time is subtracted, for calls of so many elements."""
-    return Contender("empty loop", "None", {}, same, size)
 
 
 def operands(case: Case, rows: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -277,7 +271,6 @@ def looped(case: Case, path: Path, size: int, effort: Effort) -> dict[str, Measu
         ],
         summed(contenders["ffi"](x)),
         effort,
-        nothing(size),
     )
 
 
@@ -304,7 +297,7 @@ def in_halves(path: Path, effort: Effort) -> Iterator[tuple[str, dict[str, Measu
             two = Contender(
                 "two threads", "list(map(ufunc, halves, outs)) and out", names, summed, size
             )
-            yield title, measure([one, two], expected, effort, nothing(size))
+            yield title, measure([one, two], expected, effort)
 
 
 @contextmanager

@@ -258,9 +258,11 @@ static const register_way register_ways[4][4][2] = {
 #undef ADDRESS_LOOP
 #undef ADDRESS_LOOPS
 
-enum {
-    REGISTERS_VECTOR_SIZE = (DIRECT_STACK - DIRECT_VECTORS) / 8 >= 16 ? 16 : 8
-};
+#if DIRECT_X86_64
+enum { REGISTERS_VECTOR_SIZE = 8 };
+#else
+enum { REGISTERS_VECTOR_SIZE = 16 };
+#endif
 
 /* Which register a move goes to: integers, then vectors; -1 if that is none of ours. */
 static inline int register_of(const direct_move *move)

@@ -24,6 +24,11 @@ from ffi._types cimport describe
 cnp.import_array()
 cnp.import_umath()
 
+cdef extern from "Python.h":
+    bint PyObject_GC_IsTracked(object value)
+    void PyObject_GC_Track(object value)
+    void set_error "PyErr_SetObject"(object type, object value)
+
 cdef extern from "_ufunc.h":
     ctypedef int (*core_dims_processor)(void *ufunc, Py_ssize_t *lengths) noexcept
     bint set_core_dims_processor(cnp.ufunc ufunc, core_dims_processor function)
@@ -196,6 +201,9 @@ cdef object make_ufunc(tuple functions, list layouts, list order, object name, o
         raise FFINotImplementedError(str(exc)) from None
     Py_INCREF(table)
     ufunc.obj = <PyObject *>table
+    if not PyObject_GC_IsTracked(ufunc):
+        # NumPy leaves that to who gives a ufunc something to hold.
+        PyObject_GC_Track(ufunc)
     loop = table.loops[0]
     if loop.kernel.computed_count:
         set_core_dims_processor(ufunc, process_core_dims)
@@ -211,10 +219,6 @@ cdef int process_core_dims(void *ufunc, Py_ssize_t *lengths) noexcept:
         set_error(type(exc), exc)
         return -1
     return 0
-
-
-cdef extern from "Python.h":
-    void set_error "PyErr_SetObject"(object type, object value)
 
 
 cdef Table table_of(object ufunc):

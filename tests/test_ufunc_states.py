@@ -282,6 +282,19 @@ def test_a_ufunc_keeps_what_it_needs():
     assert watcher() is None
 
 
+def test_cycles_are_collected():
+    class Watched:
+        def __call__(self, x):
+            return x + 1
+
+    function = Watched()
+    function.ufunc = ffi.vectorize(ffi.callback("double (double)", function))
+    watcher = weakref.ref(function)
+    del function
+    gc.collect()
+    assert watcher() is None
+
+
 def test_no_leaks(path):
     library = ffi.dlopen(path)
     functions = (
