@@ -155,7 +155,7 @@ def test_random_signatures(consumer, compile_c):
         return found
 
     chunk.report(problems)
-    assert checked > 100
+    assert checked >= 50
 
 
 def test_many_arguments(call, compile_c):
