@@ -21,7 +21,7 @@ ENV = $(VENV)/.made
 BUILT = build/$(subst /,_,$(VENV)).built
 extra = $(VENV)/.extra-$(1)
 
-.PHONY: demo test build lint types docs bench wheel clean
+.PHONY: demo test numba build lint types docs bench wheel clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -30,6 +30,11 @@ demo: $(BUILT)
 
 test: $(BUILT) $(call extra,test)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Beside numba, which may put an older NumPy into the environment.
+numba: $(BUILT) $(call extra,test) $(call extra,numba)
+	$(BIN)/python -c "import numba"
+	$(BIN)/python -m pytest tests/test_numba.py
 
 build: $(BUILT)
 

@@ -33,6 +33,10 @@ cdef extern from "_ufunc.h":
     ctypedef int (*core_dims_processor)(void *ufunc, Py_ssize_t *lengths) noexcept
     bint set_core_dims_processor(cnp.ufunc ufunc, core_dims_processor function)
 
+    # As Cython's declarations for NumPy 2.5 no longer let it be set.
+    ctypedef struct Owner "PyUFuncObject":
+        PyObject *obj
+
 
 @cython.final
 @cython.no_gc_clear  # the ufunc has the addresses of what it holds
@@ -200,7 +204,7 @@ cdef object make_ufunc(tuple functions, list layouts, list order, object name, o
     except ValueError as exc:
         raise FFINotImplementedError(str(exc)) from None
     Py_INCREF(table)
-    ufunc.obj = <PyObject *>table
+    (<Owner *>ufunc).obj = <PyObject *>table
     if not PyObject_GC_IsTracked(ufunc):
         # NumPy leaves that to who gives a ufunc something to hold.
         PyObject_GC_Track(ufunc)
@@ -212,7 +216,7 @@ cdef object make_ufunc(tuple functions, list layouts, list order, object name, o
 
 cdef int process_core_dims(void *ufunc, Py_ssize_t *lengths) noexcept:
     # NumPy asks when it knows the lengths of the inputs.
-    cdef Table table = <Table>(<cnp.ufunc>ufunc).obj
+    cdef Table table = <Table>(<Owner *>ufunc).obj
     try:
         compute_lengths(table.loops[0], lengths)
     except BaseException as exc:
@@ -222,7 +226,7 @@ cdef int process_core_dims(void *ufunc, Py_ssize_t *lengths) noexcept:
 
 
 cdef Table table_of(object ufunc):
-    cdef PyObject *held = (<cnp.ufunc>ufunc).obj if isinstance(ufunc, np.ufunc) else NULL
+    cdef PyObject *held = (<Owner *>ufunc).obj if isinstance(ufunc, np.ufunc) else NULL
     if held is NULL or type(<object>held) is not Table:
         return None
     return <Table>held

@@ -1,14 +1,12 @@
-"""Callbacks beside other packages and common C libraries: numba, qsort_r, logging threads."""
+"""Callbacks as common C libraries use them: for sorting, and for messages from their threads."""
 
 from __future__ import annotations
 
-import ctypes
 import threading
 
 import numpy as np
 import pytest
 from checks import refused
-from needs import need_module
 
 import ffi
 
@@ -34,17 +32,10 @@ int start(logger log, void *data, int count)
     return pthread_create(&state.thread, NULL, work, NULL);
 }
 int stop(void) { return pthread_join(state.thread, NULL); }
-double sum(double (*f)(double), int n)
-{
-    double s = 0;
-    for (int i = 0; i < n; i++) s += f(i);
-    return s;
-}
 """
 HEADER = """
 int start(void (*log)(int level, const char *message, void *data), void *data, int count);
 int stop(void);
-double sum(double (*f)(double), int n);
 """
 
 
@@ -53,63 +44,6 @@ def lib(compile_c):
     library = ffi.dlopen(compile_c(SOURCE, "others", "-lpthread"))
     library.cdef(HEADER)
     return library
-
-
-# --- numba
-
-
-def test_function_compiled_by_numba(lib):
-    numba = need_module("numba")
-    square = numba.cfunc("float64(float64)")(lambda x: x * x)
-    function = ffi.Function(square.address, "double (double)")
-    assert function(3.0) == 9.0
-    assert lib.sum(function, 5) == 30.0
-    # ctypes' pointer keeps the machine code.
-    assert ffi.Function(square.ctypes, "double (double)")(3.0) == 9.0
-
-
-@pytest.mark.parametrize("nogil", [False, True])
-def test_callback_in_compiled_code(nogil):
-    numba = need_module("numba")
-    seen = []
-
-    @ffi.callback("double (double)", error=-1.0)
-    def shifted(x):
-        if x > 100:
-            raise LookupError(f"no {x}")
-        seen.append(threading.get_ident())
-        return x + 1
-
-    call = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(shifted.address)
-
-    @numba.njit(nogil=nogil)
-    def total(n):
-        s = 0.0
-        for i in range(n):
-            s += call(float(i))
-        return s
-
-    assert total(10) == 55.0
-    assert set(seen) == {threading.get_ident()}
-
-
-def test_exception_in_compiled_code(unraisable):
-    # No call of ours is there to raise it.
-    numba = need_module("numba")
-    bad = ffi.callback("double (double)", raiser(LookupError("no")), error=-1.0)
-    call = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(bad.address)
-    assert numba.njit(lambda x: call(x))(2.0) == -1.0
-    assert unraisable.messages == ["no"]
-
-
-def test_exception_through_compiled_code(lib):
-    # One of ours is, and calls numba's function, which calls back.
-    numba = need_module("numba")
-    bad = ffi.callback("double (double)", raiser(LookupError("no")), error=-1.0)
-    call = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(bad.address)
-    compiled = numba.cfunc("float64(float64)")(lambda x: call(x))
-    with pytest.raises(LookupError, match="no"):
-        lib.sum(ffi.Function(compiled.address, "double (double)"), 3)
 
 
 def raiser(error):
