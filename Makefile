@@ -21,7 +21,7 @@ ENV = $(VENV)/.made
 BUILT = build/$(subst /,_,$(VENV)).built
 extra = $(VENV)/.extra-$(1)
 
-.PHONY: demo test build lint types docs bench wheel bare clean
+.PHONY: demo test build lint types docs bench pythons wheel bare clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -50,6 +50,10 @@ docs: $(BUILT) $(call extra,docs)
 
 bench: $(BUILT) $(call extra,bench)
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+# On every Python that is installed: a line for each.
+pythons:
+	sh tools/pythons.sh $(ARGS)
 
 # On another architecture, platform-arm64 for one, as root: tools/platform.sh tells which and how.
 platform-%: $(ENV)

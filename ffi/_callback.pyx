@@ -40,6 +40,13 @@ cdef extern from "Python.h":
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     Py_ssize_t Py_REFCNT(PyObject *object)
 
+cdef extern from "_platform.h":
+    ctypedef struct slot_mutex:
+        pass
+
+    void slot_lock(slot_mutex *mutex)
+    void slot_unlock(slot_mutex *mutex)
+
 cdef extern from "numpy/arrayobject.h":
     PyObject *PyArray_NewFromDescr(
         type subtype, Descr *descr, int ndim, cnp.npy_intp *lengths, cnp.npy_intp *strides,
@@ -415,6 +422,10 @@ cdef int convert_result(Callback self, object value, char *rvalue) except -1:
     return 0
 
 
+# Of what the callbacks' results point at.
+cdef slot_mutex kept_lock
+
+
 cdef int convert_other(Callback self, object value, char *rvalue) except -1:
     cdef Signature signature = self.signature
     cdef Type rtype = signature.rtype
@@ -425,8 +436,10 @@ cdef int convert_other(Callback self, object value, char *rvalue) except -1:
     try:
         store_object(rtype, result, value, keepers)
         settle(keepers)
-        # C may read it when Python has gone on.
-        self.kept = keepers
+        # C may read it when Python has gone on. What the last result kept ends after the lock.
+        slot_lock(&kept_lock)
+        keepers, self.kept = self.kept, keepers
+        slot_unlock(&kept_lock)
         widen(signature.cif, result, rvalue)
     finally:
         free(result)
