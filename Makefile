@@ -21,7 +21,7 @@ ENV = $(VENV)/.made
 BUILT = build/$(subst /,_,$(VENV)).built
 extra = $(VENV)/.extra-$(1)
 
-.PHONY: demo test numba build lint types docs bench wheel clean
+.PHONY: demo test numba build lint types docs bench pythons wheel bare clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -56,15 +56,23 @@ docs: $(BUILT) $(call extra,docs)
 bench: $(BUILT) $(call extra,bench)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
+# On every Python that is installed: a line for each.
+pythons:
+	sh tools/pythons.sh $(ARGS)
+
 # On another architecture, platform-arm64 for one, as root: tools/platform.sh tells which and how.
 platform-%: $(ENV)
 	PYTHON=$(abspath $(BIN))/python sh tools/platform.sh $* \
 	    sh -c 'python3 setup.py -q build_ext --inplace && exec python3 -m pytest "$$@"' sh $(ARGS)
 
+# The wheel contains libffi, and runs where there is none: `make bare` proves it, as root, on Debian.
 wheel: $(BUILT) $(call extra,dist)
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation
+	FFI_STATIC_LIBFFI=1 CFLAGS="$(CFLAGS) -g0" $(BIN)/python -m build --no-isolation
 	$(BIN)/python tools/check_wheel.py dist/*.whl
+
+bare:
+	PYTHON=$(abspath $(BIN))/python sh tools/bare.sh
 
 clean:
 	rm -rf build dist docs/_build docs/generated *.egg-info

@@ -77,6 +77,11 @@ OPTIONAL_CFLAGS = ["-fstack-clash-protection", "-fno-plt"]
 WERROR = bool(os.environ.get("FFI_WERROR"))
 WERROR_CFLAGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
 
+# FFI_STATIC_LIBFFI=1, for wheels, makes libffi part of the modules, which then run where there is
+# none. Each module has what it uses; the functions for closures, which keep state, have one user.
+# macOS has a libffi of its own, which Apple signs and which wheels use.
+STATIC = bool(os.environ.get("FFI_STATIC_LIBFFI")) and sys.platform != "darwin"
+
 NO_WINDOWS = """
 ffi does not build on Windows: it needs a POSIX system (Linux, macOS, a BSD).
 """
@@ -92,6 +97,17 @@ in the usual places. Install libffi's development files:
     macOS            brew install libffi
 
 A copy elsewhere is found with CFLAGS="-I<its include>" and LDFLAGS="-L<its lib>".
+"""
+
+NO_STATIC_LIBFFI = """
+FFI_STATIC_LIBFFI is set, and no static libffi that shared objects can contain was found:
+libffi_pic.a (Debian's libffi-dev), or a libffi.a of position-independent code (tools/libffi.sh
+builds one).
+"""
+
+PROBE = """
+#include <ffi.h>
+void *probe[] = {(void *)ffi_prep_cif, (void *)ffi_call, (void *)ffi_closure_alloc};
 """
 
 NO_COMPILER = """
@@ -160,11 +176,23 @@ def find_libffi(linker: list[str]) -> Flags:
     for flags in candidates():
         if can_link(linker, flags):
             return flags
-    raise SystemExit(NO_LIBFFI)
+    raise SystemExit(NO_STATIC_LIBFFI if STATIC else NO_LIBFFI)
 
 
 def candidates() -> Iterator[Flags]:
-    """Yield flags to try: pkg-config's, none (the compiler's own places), then the usual places."""
+    """Yield flags to try."""
+    for cflags, ldflags in places():
+        if not STATIC:
+            yield cflags, ldflags
+            continue
+        # Debian's libffi.a is not for shared objects, and no linker shall make do with it.
+        for archive in ("-l:libffi_pic.a", "-l:libffi.a"):
+            static = [archive if flag == "-lffi" else flag for flag in ldflags]
+            yield cflags, [*static, "-Wl,--exclude-libs,ALL", "-Wl,-z,text"]
+
+
+def places() -> Iterator[Flags]:
+    """Yield flags: pkg-config's, none (the compiler's own places), then the usual places."""
     pkg_config = [os.environ.get("PKG_CONFIG", "pkg-config"), "libffi"]
     cflags, ldflags = output(*pkg_config, "--cflags"), output(*pkg_config, "--libs")
     if ldflags:
@@ -185,7 +213,7 @@ def can_link(linker: list[str], flags: Flags) -> bool:
     cflags, ldflags = flags
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
-        source.write_text("#include <ffi.h>\nvoid *probe = (void *)ffi_prep_cif;\n")
+        source.write_text(PROBE)
         command = [*linker, "-fPIC", *cflags, str(source), "-o", f"{folder}/probe.so", *ldflags]
         try:
             return subprocess.run(command, capture_output=True, check=False).returncode == 0

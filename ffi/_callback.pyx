@@ -50,6 +50,13 @@ cdef extern from "Python.h":
 cdef extern from *:
     bint __builtin_mul_overflow(Py_ssize_t a, Py_ssize_t b, Py_ssize_t *product) noexcept
 
+cdef extern from "_platform.h":
+    ctypedef struct slot_mutex:
+        pass
+
+    void slot_lock(slot_mutex *mutex)
+    void slot_unlock(slot_mutex *mutex)
+
 cdef extern from "numpy/arrayobject.h":
     PyObject *PyArray_NewFromDescr(
         type subtype, Descr *descr, int ndim, cnp.npy_intp *lengths, cnp.npy_intp *strides,
@@ -428,6 +435,10 @@ cdef int convert_result(Callback self, object value, char *rvalue) except -1:
     return 0
 
 
+# Of what the callbacks' results point at.
+cdef slot_mutex kept_lock
+
+
 cdef int convert_other(Callback self, object value, char *rvalue) except -1:
     cdef Signature signature = self.signature
     cdef Type rtype = signature.rtype
@@ -438,8 +449,10 @@ cdef int convert_other(Callback self, object value, char *rvalue) except -1:
     try:
         store_object(rtype, result, value, keepers)
         settle(keepers)
-        # C may read it when Python has gone on.
-        self.kept = keepers
+        # C may read it when Python has gone on. What the last result kept ends after the lock.
+        slot_lock(&kept_lock)
+        keepers, self.kept = self.kept, keepers
+        slot_unlock(&kept_lock)
         widen(signature.cif, result, rvalue)
     finally:
         free(result)

@@ -46,6 +46,8 @@ cdef extern from "_platform.h":
 
     void slot_lock(slot_mutex *mutex) nogil
     void slot_unlock(slot_mutex *mutex) nogil
+    void slot_expect(PyObject *object)
+    bint slot_hold(PyObject *object)
 
 cdef enum:
     # A dead closure's code answers at least until so many others have died.
@@ -75,6 +77,8 @@ cdef struct Queue:
 cdef Queue queues[QUEUES]
 cdef uint64_t deaths = 0
 cdef slot_mutex quarantine
+# Of what callers were given to, and of the exceptions that go there.
+cdef slot_mutex calls_lock
 # The process in whose memory a closure's code is shared with its forked children; None while all
 # code is private, in the mapping that ends where the other two say.
 cdef object sharing_process = None
@@ -153,6 +157,7 @@ cdef class Closure(CodePointer):
             self.slot = take_slot(cif)
         except Error as exc:
             raise located(exc, "Closure()") from None
+        slot_expect(<PyObject *>function)
         slot_lock(&self.slot.mutex)
         self.slot.is_caller = False
         self.slot.function = <PyObject *>function
@@ -426,11 +431,11 @@ cdef void run(
 ) noexcept:
     cdef object cif = <object>slot.cif
     cdef object function = None
-    cdef Frame *running
     slot_lock(&slot.mutex)
-    if slot.function is not NULL:
+    if slot.function is not NULL and slot_hold(slot.function):
         # Owned from here on: the closure may die while it runs.
         function = <object>slot.function
+        Py_DECREF(function)
     slot_unlock(&slot.mutex)
     try:
         if function is None:
@@ -440,8 +445,7 @@ cdef void run(
                 "may call it"
             )
         if isinstance(function, Caller):
-            running = call_of(<Caller>function, frame)
-            if running is not NULL and running.error is not NULL:
+            if has_failed(<Caller>function, frame):
                 write_instead(slot, rvalue)
             else:
                 (<Caller>function).receive(rvalue, avalues)
@@ -483,13 +487,25 @@ cdef void fail(object error, object caller, Frame *frame, void *rvalue) noexcept
             (<Caller>caller).substitute(error, rvalue)
         except BaseException as exc:
             error = exc
-        # Only now: a call on another thread may have ended meanwhile.
+    # A call on another thread may have ended meanwhile, and may not end now.
+    slot_lock(&calls_lock)
+    if isinstance(caller, Caller):
         frame = call_of(<Caller>caller, frame)
-    if frame is NULL:
-        report(error, caller)
-    elif frame.error is NULL:
+    if frame is not NULL and frame.error is NULL:
         Py_INCREF(error)
         frame.error = <void *>error
+    slot_unlock(&calls_lock)
+    if frame is NULL:
+        report(error, caller)
+
+
+cdef bint has_failed(Caller self, Frame *frame) noexcept:
+    """Whether the call that an exception would travel to has one already."""
+    slot_lock(&calls_lock)
+    frame = call_of(self, frame)
+    cdef bint failed = frame is not NULL and frame.error is not NULL
+    slot_unlock(&calls_lock)
+    return failed
 
 
 cdef Frame *call_of(Caller self, Frame *frame) noexcept:
@@ -500,12 +516,20 @@ cdef Frame *call_of(Caller self, Frame *frame) noexcept:
 
 
 cdef int give_to_call(Caller self, Frame *frame) except -1:
-    self.calls.append(<uintptr_t>frame)
+    slot_lock(&calls_lock)
+    try:
+        self.calls.append(<uintptr_t>frame)
+    finally:
+        slot_unlock(&calls_lock)
     return 0
 
 
 cdef int take_from_call(Caller self, Frame *frame) except -1:
-    self.calls.remove(<uintptr_t>frame)
+    slot_lock(&calls_lock)
+    try:
+        self.calls.remove(<uintptr_t>frame)
+    finally:
+        slot_unlock(&calls_lock)
     return 0
 
 
@@ -531,6 +555,7 @@ cdef int open_caller(Caller self, CIF cif, const char *instead) except -1:
             retire(slot)
             raise MemoryError
         slot.instead = room
+    slot_expect(<PyObject *>self)
     slot_lock(&slot.mutex)
     memcpy(slot.instead, instead, slot.result_size)
     slot.is_caller = True

@@ -123,9 +123,12 @@ def open_shared_object(type kind not None, name, mode):
 cdef SharedObject open_of(object handle):
     if not isinstance(handle, Handle):
         raise FFITypeError(f"expected an ffi.Handle, got {describe(handle)}")
-    if (<Handle>handle).shared is None:
+    cdef SharedObject shared
+    with cython.critical_section(handle):
+        shared = (<Handle>handle).shared
+    if shared is None:
         raise FFIValueError(f"{(<Handle>handle).name!r} is closed")
-    return (<Handle>handle).shared
+    return shared
 
 
 cdef void *find_symbol(SharedObject shared, object name, object library) except NULL:
@@ -223,7 +226,11 @@ def dlclose(handle, /):
     cdef SharedObject shared
     try:
         shared = open_of(handle)
+        with cython.critical_section(handle):
+            is_first = (<Handle>handle).shared is not None
+            (<Handle>handle).shared = None
+        if not is_first:
+            open_of(handle)  # closed by another thread: raises
     except Error as exc:
         raise located(exc, "dlclose()") from None
     shared.closed = True
-    (<Handle>handle).shared = None

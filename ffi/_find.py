@@ -56,7 +56,24 @@ def find_library(name: str) -> str | None:
         raise FFITypeError(f"find_library(): expected str, got {type(name).__name__}")
     if not _SHORT_NAME.fullmatch(name):
         return None
-    # Not at the top: it is large, and seldom needed.
-    from ctypes import util
-
+    # Not at the top: it is large, and seldom needed, as is subprocess.
+    try:
+        from ctypes import util
+    except ImportError:
+        # A Python without ctypes, or ctypes without the system's libffi
+        return _in_linker_cache(name)
     return util.find_library(name)
+
+
+def _in_linker_cache(name: str) -> str | None:
+    """Find a library among those that glibc's dynamic linker knows, as ctypes does first."""
+    import subprocess
+
+    try:
+        command = ["/sbin/ldconfig", "-p"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    # Names, not paths: the linker takes the one of the right architecture.
+    match = re.search(rf"^\s+(lib{re.escape(name)}\.so\S*) \(", done.stdout, re.MULTILINE)
+    return match[1] if match else None

@@ -41,6 +41,12 @@ cdef extern from "_platform.h":
     bint can_tell_version()
     const char *ffi_get_version()
 
+    ctypedef struct slot_mutex:
+        pass
+
+    void slot_lock(slot_mutex *mutex)
+    void slot_unlock(slot_mutex *mutex)
+
 
 @cython.final
 cdef class Type:
@@ -238,26 +244,36 @@ class _Identity:
 
 # Weak references, by a type's own part of its identity and those of the types it is made of.
 cdef dict _identities = {}
+# Not a critical section: those are given up where another begins, such as the dict's own.
+cdef slot_mutex identities_lock
 
 
 cdef object to_identity(tuple key):
     made = _Identity()
     reference = KeyedRef(made, _forget, key)
-    # No Python code runs from here on, so that no other thread does.
-    with cython.critical_section(_identities):
+    identity = known = None
+    # No Python code runs while this is locked, nor ends what it would run for.
+    slot_lock(&identities_lock)
+    try:
         known = _identities.get(key)
-        identity = None if known is None else known()
+        if known is not None:
+            identity = known()
         if identity is None:
             _identities[key] = reference
             identity = made
+    finally:
+        slot_unlock(&identities_lock)
     return identity
 
 
 def _forget(reference):
     key = reference.key
-    with cython.critical_section(_identities):
+    slot_lock(&identities_lock)
+    try:
         if _identities.get(key) is reference:
             del _identities[key]
+    finally:
+        slot_unlock(&identities_lock)
 
 
 cdef Type set_key(Type self, tuple key, tuple parts):

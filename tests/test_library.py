@@ -7,6 +7,7 @@ import ctypes.util
 import gc
 import os
 import pickle
+import sys
 import weakref
 from pathlib import Path
 
@@ -133,6 +134,15 @@ def test_no_short_names(name):
 def test_find_library_takes_a_str(name):
     with refused(TypeError, match=rf"^find_library\(\): expected str, got {type(name).__name__}"):
         ffi.find_library(name)
+
+
+@pytest.mark.skipif(not Path("/etc/ld.so.cache").exists(), reason="glibc's list of libraries")
+def test_find_library_without_ctypes(monkeypatch):
+    expected = ctypes.util.find_library("m")
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    assert ffi.find_library("m") == expected
+    assert ffi.find_library("no-such-thing") is None
+    assert ffi.dlsym(ffi.dlopen("m"), "hypot")
 
 
 def test_ctypes_is_imported_late():

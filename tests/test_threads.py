@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import sysconfig
 import threading
 
 import numpy as np
@@ -15,6 +16,7 @@ import ffi
 t = ffi.types
 WORD = ffi.sizeof.ffi_arg
 THREADS = 10
+HAS_GIL = not sysconfig.get_config_var("Py_GIL_DISABLED")
 ADD = ffi.CIF(t.int, t.int, t.int)
 INT_INT = ffi.CIF(t.int, t.int)
 
@@ -180,9 +182,10 @@ def test_foreign_threads_while_closures_die(symbol, monkeypatch):
             rvalue = bytearray(WORD)
             args = cif.pack(holder[0].address, 1, 20, 3)
             ffi.call(cif, symbol("call_from_threads"), rvalue, args)
-            # It lives for all calls, or for the first and those that were under way with it.
+            # It lives for all calls, or for the first and those that were under way with it; where
+            # there is no GIL, it may end only when the thread that made it goes on.
             alive = cif.unpack(rvalue)
-            assert alive == 60 if number % 2 == 0 else 1 <= alive <= 3
+            assert alive == 60 if number % 2 == 0 else 1 <= alive <= (3 if HAS_GIL else 60)
             gc.collect(0)
         return True
 

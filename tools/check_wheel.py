@@ -1,4 +1,4 @@
-"""Check a built wheel: its contents, and that it imports in a new environment.
+"""Check a built wheel: its contents, its modules, and that it imports in a new environment.
 
 usage: python tools/check_wheel.py dist/ffi-<version>-<tags>.whl
 """
@@ -10,6 +10,8 @@ import tempfile
 import venv
 import zipfile
 from pathlib import Path
+
+import check_binaries
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ["*.py", "*.pxd", "*.pyi", "*.h", "py.typed"]
@@ -34,6 +36,13 @@ def main(wheel: str) -> None:
     if inside != expected:
         missing, strange = sorted(expected - inside), sorted(inside - expected)
         raise SystemExit(f"{wheel}: missing {missing}, should not hold {strange}")
+
+    if not any(name.endswith("/licenses/licenses/libffi.txt") for name in names):
+        raise SystemExit(f"{wheel}: the licence of libffi, which is inside, is missing")
+    if sys.platform != "darwin":
+        with tempfile.TemporaryDirectory() as folder:
+            zipfile.ZipFile(wheel).extractall(folder)
+            check_binaries.main("--static", *map(str, Path(folder).glob("ffi/*.so")))
 
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
