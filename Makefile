@@ -32,8 +32,8 @@ test: $(BUILT) $(call extra,test)
 	$(BIN)/python -m pytest $(ARGS)
 
 # Beside numba, which may put an older NumPy into the environment.
-numba: $(BUILT) $(call extra,test) $(call extra,numba)
-	$(BIN)/python -c "import numba"
+numba: $(BUILT) $(call extra,test)
+	$(PIP) install --quiet numba
 	$(BIN)/python -m pytest tests/test_numba.py
 
 build: $(BUILT)
