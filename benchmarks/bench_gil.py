@@ -1,8 +1,6 @@
 """What releasing the GIL costs, alone and beside a thread that runs Python code."""
 
-import os
 import statistics
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +9,7 @@ from time import perf_counter_ns
 import kernels
 from kernels import Kernel
 from report import Bar, Table
-from timing import Effort, Measurement, collector_paused
+from timing import Effort, Measurement, all_processors, collector_paused
 
 import ffi
 
@@ -112,17 +110,3 @@ def busy_thread() -> Iterator[None]:
     finally:
         finished = True
         thread.join()
-
-
-@contextmanager
-def all_processors() -> Iterator[None]:
-    """Use every processor, whatever the process is pinned to: the threads shall run at once."""
-    if sys.platform != "linux":
-        yield
-        return
-    pinned = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, pinned)

@@ -2,11 +2,8 @@
 
 import ctypes
 import importlib
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +12,7 @@ import numpy as np
 from bindings import build
 from kernels import Kernel
 from report import Bar, Table
-from timing import Contender, Effort, Measurement, measure
+from timing import Contender, Effort, Measurement, all_processors, measure
 
 import ffi
 
@@ -298,17 +295,3 @@ def in_halves(path: Path, effort: Effort) -> Iterator[tuple[str, dict[str, Measu
                 "two threads", "list(map(ufunc, halves, outs)) and out", names, summed, size
             )
             yield title, measure([one, two], expected, effort)
-
-
-@contextmanager
-def all_processors() -> Iterator[None]:
-    """Run on all processors, where the benchmarks stay on one."""
-    if sys.platform != "linux":
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)

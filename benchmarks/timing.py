@@ -1,7 +1,9 @@
 """Time expressions against each other: interleaved, so that ratios hold when the machine drifts."""
 
 import gc
+import os
 import statistics
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,3 +151,17 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def all_processors() -> Iterator[None]:
+    """Use every processor, whatever the process is pinned to: the threads shall run at once."""
+    if sys.platform != "linux":
+        yield
+        return
+    pinned = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, pinned)
