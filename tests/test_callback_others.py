@@ -14,11 +14,14 @@ SOURCE = """
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 typedef void (*logger)(int level, const char *message, void *data);
-static struct { logger log; void *data; int count; pthread_t thread; } state;
+static struct { logger log; void *data; int count, has_started; pthread_t thread; } state;
 static void *work(void *data)
 {
     (void)data;
+    /* Not before the call that started it is over. */
+    while (!__atomic_load_n(&state.has_started, __ATOMIC_ACQUIRE)) usleep(100);
     for (int i = 0; i < state.count; i++) {
         char message[32];
         snprintf(message, sizeof(message), "step %d", i);
@@ -28,10 +31,14 @@ static void *work(void *data)
 }
 int start(logger log, void *data, int count)
 {
-    state.log = log, state.data = data, state.count = count;
+    state.log = log, state.data = data, state.count = count, state.has_started = 0;
     return pthread_create(&state.thread, NULL, work, NULL);
 }
-int stop(void) { return pthread_join(state.thread, NULL); }
+int stop(void)
+{
+    __atomic_store_n(&state.has_started, 1, __ATOMIC_RELEASE);
+    return pthread_join(state.thread, NULL);
+}
 """
 HEADER = """
 int start(void (*log)(int level, const char *message, void *data), void *data, int count);
