@@ -183,31 +183,29 @@ static inline int dimension_evaluate(const dimension_step *step, int count,
                                      const int64_t *variables, int64_t *result)
 {
     dimension_value stack[DIMENSION_MAX_STEPS + 1];
-    int depth = 0;
+    dimension_value *top = stack; /* the first is below the bottom */
     for (const dimension_step *end = step + count; step < end; step++) {
-        dimension_value *top = &stack[depth - 1];
         if (step->kind != DIMENSION_OPERATOR) {
             int64_t value = step->value;
-            stack[depth].value = step->kind == DIMENSION_NUMBER ? value : variables[value];
-            stack[depth++].is_known = 1;
+            top++;
+            top->value = step->kind == DIMENSION_NUMBER ? value : variables[value];
+            top->is_known = 1;
         } else if (step->value == '~') {
             top->value = dimension_cut(step, ~(uint64_t)top->value);
         } else if (step->value == '!') {
             top->value = !top->value;
         } else if (step->value == TWO('?', ':')) {
-            depth -= 2;
             top -= 2;
             if (top->is_known)
                 *top = top->value ? top[1] : top[2];
             top->value = dimension_cut(step, top->value);
         } else {
-            depth--;
             top--;
             *top = dimension_binary(step, top[0], top[1]);
         }
     }
-    *result = stack[0].value;
-    return stack[0].is_known;
+    *result = top->value;
+    return top->is_known;
 }
 
 #undef TWO
