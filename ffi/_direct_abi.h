@@ -36,6 +36,8 @@
 /* Flags of a plan, beside the number of vector registers in the lowest byte. */
 #define DIRECT_ONE_X87 0x100
 #define DIRECT_TWO_X87 0x300
+#define DIRECT_HAS_INTEGERS 0x400
+#define DIRECT_MANY_INTEGERS 0xc00 /* more than two */
 
 #elif DIRECT_AARCH64
 

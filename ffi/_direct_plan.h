@@ -72,7 +72,7 @@ typedef struct direct_plan {
     uint32_t frame_size;     /* registers, stack words and copies; a multiple of 16 */
     uint32_t stack_words;    /* even */
     uint32_t result_address; /* the frame offset of the register with its address; 0: in registers */
-    uint32_t flags;          /* what the assembly is told about vector registers and x87 results */
+    uint32_t flags;          /* what the assembly is told about registers */
     uint32_t result_count;
     direct_move results[DIRECT_MAX_RESULTS]; /* `from` is an offset in the result */
     direct_move moves[];                     /* those of one argument are neighbours */

@@ -28,39 +28,52 @@ direct_invoke:
 
         /* The highest word first, so that the stack grows page by page. */
         testq   %rdx, %rdx
-        je      2f
-1:      pushq   DIRECT_STACK-8(%rbx,%rdx,8)
-        decq    %rdx
-        jne     1b
-
-2:      movzbl  %r12b, %eax
-        testl   %eax, %eax
         je      3f
+        testl   $2, %edx
+        je      2f
+        pushq   DIRECT_STACK-8(%rbx,%rdx,8)
+        pushq   DIRECT_STACK-16(%rbx,%rdx,8)
+        subq    $2, %rdx
+        je      3f
+2:      pushq   DIRECT_STACK-8(%rbx,%rdx,8)
+        pushq   DIRECT_STACK-16(%rbx,%rdx,8)
+        pushq   DIRECT_STACK-24(%rbx,%rdx,8)
+        pushq   DIRECT_STACK-32(%rbx,%rdx,8)
+        subq    $4, %rdx
+        jne     2b
+
+3:      movzbl  %r12b, %eax
+        testl   %eax, %eax
+        je      4f
         movsd   DIRECT_VECTORS(%rbx), %xmm0
         movsd   DIRECT_VECTORS+8(%rbx), %xmm1
         cmpl    $2, %eax
-        jbe     3f
+        jbe     4f
         movsd   DIRECT_VECTORS+16(%rbx), %xmm2
         movsd   DIRECT_VECTORS+24(%rbx), %xmm3
         movsd   DIRECT_VECTORS+32(%rbx), %xmm4
         movsd   DIRECT_VECTORS+40(%rbx), %xmm5
         movsd   DIRECT_VECTORS+48(%rbx), %xmm6
         movsd   DIRECT_VECTORS+56(%rbx), %xmm7
-3:      movq    DIRECT_INTEGERS(%rbx), %rdi
+4:      testl   $DIRECT_MANY_INTEGERS, %r12d
+        je      5f
+        movq    DIRECT_INTEGERS(%rbx), %rdi
         movq    DIRECT_INTEGERS+8(%rbx), %rsi
+        testl   $DIRECT_MANY_INTEGERS-DIRECT_HAS_INTEGERS, %r12d
+        je      5f
         movq    DIRECT_INTEGERS+16(%rbx), %rdx
         movq    DIRECT_INTEGERS+24(%rbx), %rcx
         movq    DIRECT_INTEGERS+32(%rbx), %r8
         movq    DIRECT_INTEGERS+40(%rbx), %r9
-        call    *%r11
+5:      call    *%r11
 
         movq    %rax, DIRECT_RESULTS(%rbx)
         movq    %rdx, DIRECT_RESULTS+8(%rbx)
         movsd   %xmm0, DIRECT_VRESULTS(%rbx)
         movsd   %xmm1, DIRECT_VRESULTS+8(%rbx)
         testl   $DIRECT_TWO_X87, %r12d
-        jne     5f
-4:      leaq    -16(%rbp), %rsp
+        jne     7f
+6:      leaq    -16(%rbp), %rsp
         popq    %r12
         popq    %rbx
         popq    %rbp
@@ -68,11 +81,11 @@ direct_invoke:
         .cfi_def_cfa %rsp, 8
         ret
         .cfi_restore_state
-5:      fstpt   DIRECT_X87(%rbx)
+7:      fstpt   DIRECT_X87(%rbx)
         testl   $DIRECT_TWO_X87-DIRECT_ONE_X87, %r12d
-        je      4b
+        je      6b
         fstpt   DIRECT_X87+16(%rbx)
-        jmp     4b
+        jmp     6b
         .cfi_endproc
         .size   direct_invoke, .-direct_invoke
 

@@ -153,6 +153,10 @@ static void direct_begin(direct_builder *builder, const direct_type *type)
 static void direct_end(direct_builder *builder)
 {
     builder->plan->flags |= builder->vectors;
+    if (builder->integers > 2)
+        builder->plan->flags |= DIRECT_MANY_INTEGERS;
+    else if (builder->integers)
+        builder->plan->flags |= DIRECT_HAS_INTEGERS;
 }
 
 /* A function returns in rax the address that it was given for a result in memory. */

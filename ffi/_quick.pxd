@@ -92,9 +92,13 @@ cdef inline bint put_record(
     elif step.row_end:
         # A word at a time, as it is loaded again at once.
         at, end = step.at, step.row_end
+        memcpy(frame + at, data, 8)
+        memcpy(frame + at + 8, data + 8, 8)
+        memcpy(frame + at + 16, data + 16, 8)
+        at += 24
         while at < end:
-            memcpy(frame + at, data, 8)
             data += 8
+            memcpy(frame + at, data + 16, 8)
             at += 8
     else:
         direct_place(&plan.moves[step.first], &plan.moves[step.end], frame, data)

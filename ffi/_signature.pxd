@@ -46,7 +46,7 @@ cdef struct Step:
     uint32_t argument                   # of C
     uint32_t at                         # of a word in the frame
     uint32_t second                     # of a struct of two words, its second one; else 0
-    uint32_t row_end                    # of a struct of words in a row, where they end; else 0
+    uint32_t row_end                    # of three or more words in a row, where they end; else 0
     uint32_t first                      # its moves
     uint32_t end
     bint is_const                       # of a pointer

@@ -171,7 +171,8 @@ cdef int prepare_frame(Signature self, const Plan *plan) except -1:
             step.second = plan.moves[step.first + 1].at
         elif (
             step.end == step.first + 1 and plan.moves[step.first].kind == DIRECT_MOVE_BYTES
-            and plan.moves[step.first].start == 0 and plan.moves[step.first].size % 8 == 0
+            and plan.moves[step.first].start == 0 and plan.moves[step.first].size >= 24
+            and plan.moves[step.first].size % 8 == 0
         ):
             step.row_end = step.at + plan.moves[step.first].size
     self.result_code = self.rtype.code
