@@ -21,7 +21,7 @@ ENV = $(VENV)/.made
 BUILT = build/$(subst /,_,$(VENV)).built
 extra = $(VENV)/.extra-$(1)
 
-.PHONY: demo test numba build lint types docs bench pythons wheel bare clean
+.PHONY: demo test numba build lint types docs bench pythons sanitize wheel bare clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -59,6 +59,12 @@ bench: $(BUILT) $(call extra,bench)
 # On every Python that is installed: a line for each.
 pythons:
 	sh tools/pythons.sh $(ARGS)
+
+# Under gcc's sanitizers and valgrind: long.
+sanitize: sanitize-address sanitize-thread sanitize-valgrind
+
+sanitize-%: $(BUILT) $(call extra,test)
+	PYTHON=$(abspath $(BIN))/python sh tools/sanitize.sh $* $(ARGS)
 
 # On another architecture, platform-arm64 for one, as root: tools/platform.sh tells which and how.
 platform-%: $(ENV)
