@@ -1,5 +1,6 @@
 """Build the extension modules: Cython to C, and C against libffi and NumPy."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -127,6 +128,8 @@ class BuildExt(build_ext):
 
     def finalize_options(self) -> None:
         super().finalize_options()
+        if self.parallel is None:
+            self.parallel = os.cpu_count()
         if self.editable_mode:
             # Setuptools builds editable installs in temporary folders; these last, so that a
             # second build compiles only what changed.
@@ -159,6 +162,8 @@ class BuildExt(build_ext):
             self.extensions,
             build_dir=str(folder),
             compiler_directives=DIRECTIVES,
+            # Processes that are not forked would run this file again.
+            nthreads=self.parallel if multiprocessing.get_start_method() == "fork" else 0,
             force=self.force or any(is_older(file, "setup.py") for file in folder.glob("ffi/*.c")),
         )
         for extension, translation in zip(self.extensions, translated, strict=True):

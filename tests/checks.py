@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,3 +109,8 @@ def _functions(traceback: TracebackType | None) -> Iterator[str]:
     while traceback is not None:
         yield traceback.tb_frame.f_code.co_name
         traceback = traceback.tb_next
+
+
+def without_address(value: object) -> str:
+    """Return what a test is named by: the same in every process, unlike some objects' repr."""
+    return re.sub(" at 0x[0-9a-f]+", "", repr(value))

@@ -10,7 +10,7 @@ import pickle
 
 import numpy as np
 import pytest
-from checks import refused, run_python
+from checks import refused, run_python, without_address
 
 import ffi
 
@@ -177,7 +177,9 @@ def test_no_library(tmp_path):
         (Path(None), TypeError, "expected .* NoneType"),
         (np.array("libm.so"), TypeError, "got ndarray"),
     ],
-    ids=lambda value: repr(value)[:20] if not isinstance(value, Path) else f"Path {value.path!r}",
+    ids=lambda value: (
+        f"Path {value.path!r}" if isinstance(value, Path) else without_address(value)[:20]
+    ),
 )
 def test_names(name, kind, message):
     with refused(kind, match=rf"^dlopen\(\): .*{message}"):

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from checks import refused
+from checks import refused, without_address
 
 import ffi
 
@@ -136,7 +136,7 @@ NO_INTEGERS = [
 ]
 
 
-@pytest.mark.parametrize("value", NO_INTEGERS, ids=repr)
+@pytest.mark.parametrize("value", NO_INTEGERS, ids=without_address)
 @pytest.mark.parametrize("name", ["int8", "uint8", "short", "int", "uint32", "int64", "uint64"])
 def test_integer_refusals(name, value):
     check_refused(

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from checks import without_address
 from test_marshal import Index, check_refused, put, same
 
 import ffi
@@ -158,7 +159,7 @@ def test_real_kinds(name):
         np.bool_(True),
         object(),
     ],
-    ids=repr,
+    ids=without_address,
 )
 @pytest.mark.parametrize("name", REALS)
 def test_real_refusals(name, value):

@@ -1,8 +1,11 @@
-"""Check a built wheel: its contents, its modules, and that it imports in a new environment.
+"""Check a built wheel: its contents, its modules, and that they work in a new environment.
+
+There, Cython modules are compiled against it too, without libffi's header.
 
 usage: python tools/check_wheel.py dist/ffi-<version>-<tags>.whl
 """
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -14,6 +17,7 @@ from pathlib import Path
 import check_binaries
 
 ROOT = Path(__file__).parent.parent
+CONSUMERS = ["Cython>=3.1", "setuptools>=77", "pytest>=8.4", "cffi"]
 SHIPPED = ["*.py", "*.pxd", "*.pyi", "*.h", "py.typed"]
 
 PROBE = """
@@ -52,6 +56,11 @@ def main(wheel: str) -> None:
         subprocess.run([python, "-m", "pip", "install", "-q", wheel, numpy], check=True)
         probe = PROBE.format(modules=[f"ffi.{name}" for name in modules])
         subprocess.run([python, "-c", probe], cwd=folder, check=True)
+        # Far from the sources, whose ffi would be the one that is imported.
+        shutil.copytree(ROOT / "tests", f"{folder}/tests")
+        subprocess.run([python, "-m", "pip", "install", "-q", *CONSUMERS], check=True)
+        tests = [python, "-m", "pytest", "-q", *map(str, Path(folder).glob("tests/test_capi*.py"))]
+        subprocess.run(tests, cwd=folder, check=True)
 
 
 if __name__ == "__main__":
