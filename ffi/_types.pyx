@@ -277,10 +277,15 @@ def _forget(reference):
 
 
 cdef Type set_key(Type self, tuple key, tuple parts):
+    cdef Type part
+    cdef list identities = [], hashes = []
+    for part in parts:
+        identities.append(part.identity)
+        hashes.append(part.hash)
     self.key = key
     self.parts = parts
-    self.identity = to_identity((key, tuple([part.identity for part in <list[Type]>list(parts)])))
-    self.hash = hash((key, tuple([part.hash for part in <list[Type]>list(parts)])))
+    self.identity = to_identity((key, tuple(identities)))
+    self.hash = hash((key, tuple(hashes)))
     return self
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from checks import Unraisable
 from compiler import CC, compile_library, compilers, configurations, version
 from cython_build import build, load
+from needs import need_module
 
 import ffi
 
@@ -64,6 +66,12 @@ def consumer_path(compile_c: Callable[..., Path], tmp_path_factory: pytest.TempP
 def consumer(consumer_path: Path) -> Any:
     """That module, imported."""
     return load(consumer_path)
+
+
+@pytest.fixture(scope="session")
+def cffi() -> ModuleType:
+    """The package of that name, which refuses the free-threaded build of Python 3.13."""
+    return need_module("cffi")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pickle
 import sys
 import weakref
 
-import cffi
 import numpy as np
 import pytest
 from checks import refused, run_python
@@ -84,7 +83,7 @@ def test_foreign_signatures_are_not_guessed():
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
+def compiled(cffi, tmp_path_factory):
     """A module that cffi compiles: its library, and its FFI."""
     folder = tmp_path_factory.mktemp("cffi")
     builder = cffi.FFI()
@@ -101,7 +100,7 @@ def compiled(tmp_path_factory):
     return _of_cffi
 
 
-def test_cffi_function():
+def test_cffi_function(cffi):
     foreign = cffi.FFI()
     foreign.cdef("double hypot(double x, double y);")
     libm = foreign.dlopen(ffi.find_library("m"))
@@ -110,7 +109,7 @@ def test_cffi_function():
     assert hypot.address == int(foreign.cast("uintptr_t", libm.hypot))
 
 
-def test_cffi_callback():
+def test_cffi_callback(cffi):
     foreign = cffi.FFI()
     function = ffi.Function(foreign.callback("int(int)", lambda x: 2 * x), "int (int x)")
     gc.collect()
@@ -128,13 +127,13 @@ def pointer_of(compiled, name):
     return compiled.ffi.addressof(compiled.lib, name)
 
 
-def test_cffi_null():
+def test_cffi_null(cffi):
     foreign = cffi.FFI()
     with refused(ValueError, match=r"^Function\(\): NULL is no function$"):
         ffi.Function(foreign.cast("int (*)(int)", 0), "int (int)")
 
 
-def test_cffi_data(compiled):
+def test_cffi_data(cffi, compiled):
     foreign = cffi.FFI()
     for value, name in (
         (foreign.new("int *"), r"int \*"),

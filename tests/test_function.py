@@ -9,7 +9,6 @@ import inspect
 import itertools
 import pydoc
 
-import cffi
 import numpy as np
 import pytest
 from checks import DIRECT, refused, run_python
@@ -305,22 +304,26 @@ def test_of_addresses_and_pointers(library):
         (pointer, 123),
         (library.function(DIGITS), 123),
         (ctypes.CDLL(library.path).digits, 123),
-        (cffi_pointer(address), 123),
         (closure, 7),
     ):
-        for signature in ((DIGITS,), ("long", "int", t.int, np.dtype("i"))):
-            function = ffi.Function(source, *signature)
-            assert function(1, 2, 3) == expected
-            assert function.release_gil is True
-            assert function.prototype in (DIGITS, "long (int, int, int32_t)")
-            kept = ffi.Function(source, *signature, release_gil=False)
-            assert kept(1, 2, 3) == expected
-            assert kept.release_gil is False
-    assert function.library is None
+        check_function_of(source, expected)
 
 
-def cffi_pointer(address):
-    return cffi.FFI().cast("long (*)(int, int, int)", address)
+def test_of_cffi_pointers(cffi, library):
+    address = ffi.dlsym(library, "digits")
+    check_function_of(cffi.FFI().cast("long (*)(int, int, int)", address), 123)
+
+
+def check_function_of(source, expected):
+    for signature in ((DIGITS,), ("long", "int", t.int, np.dtype("i"))):
+        function = ffi.Function(source, *signature)
+        assert function(1, 2, 3) == expected
+        assert function.release_gil is True
+        assert function.prototype in (DIGITS, "long (int, int, int32_t)")
+        assert function.library is getattr(source, "library", None)
+        kept = ffi.Function(source, *signature, release_gil=False)
+        assert kept(1, 2, 3) == expected
+        assert kept.release_gil is False
 
 
 def test_of_a_function(library):
@@ -396,7 +399,7 @@ def test_wrong_functions(arguments, options, kind, message):
 
 def test_closures_are_no_data(library):
     data = ctypes.c_int(5)
-    for pointer in (data, ctypes.pointer(data), cffi.FFI().new("int *")):
+    for pointer in (data, ctypes.pointer(data)):
         with refused(TypeError, match=r"^Function\(\): "):
             ffi.Function(pointer, "int (int)")
 

@@ -1,16 +1,20 @@
 """Nothing grows: memory and reference counts stay flat over many uses, failing ones too.
 
-How many is in the environment variable FFI_LEAK_CALLS.
+How many is in the environment variable FFI_LEAK_CALLS. A debug build of Python counts references,
+and there the sum of all objects' counts stays flat too, if NumPy was compiled for that build: what
+was compiled for another one takes and gives references that Python does not count.
 """
 
 from __future__ import annotations
 
 import copy
+import ctypes
 import gc
 import os
 import pickle
 import resource
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,9 @@ PAIR = ffi.struct([("a", t.int), ("b", t.double)], "struct pair")
 BITS = ffi.struct([("x", t.int, 20), ("y", t.int, 3)], "struct bits")
 # A pointer lost in each tenth of COUNT uses shows.
 ALLOWED = 128 * 1024
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+NUMPY_OF_THIS_BUILD = Path(np.__file__).parent.rglob(f"_multiarray_umath{SUFFIX}")
+COUNTS_REFERENCES = hasattr(sys, "gettotalrefcount") and any(NUMPY_OF_THIS_BUILD)
 
 
 def resident():
@@ -38,6 +45,11 @@ def resident():
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def references():
+    """Return the sum of all reference counts, 0 where Python does not keep it."""
+    return sys.gettotalrefcount() if COUNTS_REFERENCES else 0
+
+
 def check_flat(use, *objects, count=COUNT):
     """Use something often; neither memory nor the references to the objects may grow.
 
@@ -46,7 +58,7 @@ def check_flat(use, *objects, count=COUNT):
     """
     repeat(use, count // 5)
     gc.collect()
-    before = [sys.getrefcount(item) for item in objects]
+    before, total = [sys.getrefcount(item) for item in objects], references()
     growth = []
     while len(growth) < 3 and (not growth or growth[-1] >= ALLOWED):
         start = resident()
@@ -54,7 +66,9 @@ def check_flat(use, *objects, count=COUNT):
         gc.collect()
         growth.append(resident() - start)
     assert growth[-1] < ALLOWED, f"memory grew by {growth} bytes"
-    # The interpreter may hold a few itself, a leak holds thousands.
+    # The interpreter may hold a few itself, a leak holds one for each use, here or somewhere.
+    more = references() - total
+    assert abs(more) < 20 + count // 20, f"there are {more} references more"
     after = [sys.getrefcount(item) for item in objects]
     assert all(b - a < 10 for a, b in zip(before, after, strict=True)), (before, after)
 
@@ -75,6 +89,17 @@ def failing(kind, use):
         raise AssertionError("not refused")
 
     return fail
+
+
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="needs debug builds of Python and NumPy")
+@pytest.mark.parametrize("function", ["Py_IncRef", "Py_DecRef"])
+def test_lost_references_are_found(function):
+    item = ctypes.py_object(object())
+    for _ in range(10**4):  # it shall live on
+        ctypes.pythonapi.Py_IncRef(item)
+    change = getattr(ctypes.pythonapi, function)
+    with pytest.raises(AssertionError, match="references more"):
+        check_flat(lambda: change(item), count=1000)
 
 
 def test_calls(symbol):

@@ -11,7 +11,6 @@ import sys
 from collections import OrderedDict
 from types import MappingProxyType
 
-import cffi
 import numpy as np
 import pytest
 from checks import refused, run_python
@@ -365,7 +364,6 @@ BUILDERS = pytest.mark.parametrize("build", [ffi.struct, ffi.union])
         (("int", 3, 4), r"a pair of type and length, got \('int', 3, 4\)"),
         (ctypes.c_int, "got <class 'ctypes.c_int'>"),
         (ctypes.c_int(3), "got c_int"),
-        (cffi.FFI().typeof("int"), "got <ctype 'int'>"),
         ("no_such", "'no_such' is neither"),
         ("struct point", "struct point is not declared, only pointers to it can be used"),
         ("void", "void has no values"),
@@ -394,6 +392,15 @@ BUILDERS = pytest.mark.parametrize("build", [ffi.struct, ffi.union])
 )
 @BUILDERS
 def test_wrong_member_types(build, c_type, message):
+    check_no_member_type(build, c_type, message)
+
+
+@BUILDERS
+def test_types_of_cffi_are_no_member_types(cffi, build):
+    check_no_member_type(build, cffi.FFI().typeof("int"), "got <ctype 'int'>")
+
+
+def check_no_member_type(build, c_type, message):
     with refused(TypeError, match=rf"^{build.__name__}\(\): member 'm': .*{message}"):
         build([("ok", "int"), ("m", c_type)])
 
