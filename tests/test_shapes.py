@@ -176,9 +176,9 @@ def test_by_name_only(lib):
         lib.dot(x, n=5)
     with refused(TypeError, match="unexpected argument 'm'"):
         lib.dot(x, x, m=5)
-    with refused(TypeError, match=r"'n': expected an integer for uint64, got float 5\.0"):
+    with refused(TypeError, match=r"'n': expected an integer for uint(32|64), got float 5\.0"):
         lib.dot(x, x, n=5.0)
-    with refused(OverflowError, match="'n': expected uint64"):
+    with refused(OverflowError, match="'n': expected uint(32|64)"):
         lib.dot(x, x, n=-1)
     with refused(ValueError, match="'n': expected a length, got 18446744073709551615"):
         lib.dot(x, x, n=2**64 - 1)
@@ -361,7 +361,10 @@ def test_out_lengths_that_cannot_be(lib):
     with refused(ValueError, match=r"range\(\): argument 'y': the length n is -1"):
         lib.range(-1, 3)
     squares = remade(lib.range, "void f(int64_t n, int step, int y[n * n])")
-    with refused(ValueError, match=r"argument 'y': .*too big.*, got int y\[n \* n\]"):
+    with refused(
+        ValueError,
+        match=r"argument 'y': .*(too big.*, got int y\[n \* n\]|is 4611686018427387904$)",
+    ):
         squares(2**31, 1)
     with pytest.raises(MemoryError):
         squares(2**26, 1)
