@@ -21,7 +21,7 @@ ENV = $(VENV)/.made
 BUILT = build/$(subst /,_,$(VENV)).built
 extra = $(VENV)/.extra-$(1)
 
-.PHONY: demo test numba build lint types docs bench pythons sanitize wheel bare clean
+.PHONY: demo test numba build lint types docs bench pythons platforms sanitize wheel bare clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -68,8 +68,12 @@ sanitize-%: $(BUILT) $(call extra,test)
 
 # On another architecture, platform-arm64 for one, as root: tools/platform.sh tells which and how.
 platform-%: $(ENV)
-	PYTHON=$(abspath $(BIN))/python sh tools/platform.sh $* \
-	    sh -c 'python3 setup.py -q build_ext --inplace && exec python3 -m pytest "$$@"' sh $(ARGS)
+	PYTHON=$(abspath $(BIN))/python sh tools/platform.sh $* sh -c 'python3 setup.py -q build_ext \
+	    --inplace --build-temp build/temp && exec python3 -m pytest "$$@"' sh $(ARGS)
+
+# On all of them: a line for each, in two hours.
+platforms: $(ENV)
+	PYTHON=$(abspath $(BIN))/python sh tools/platforms.sh $(ARGS)
 
 # The wheel contains libffi, and runs where there is none: `make bare` proves it, as root, on Debian.
 wheel: $(BUILT) $(call extra,dist)

@@ -164,8 +164,8 @@ def _kept(text: str, offset: int, fail: Fail) -> list[Attribute]:
         if name not in _HARMLESS:
             raise refusal(attribute, fail)
         return []
-    if _POINTER == 8:
-        # Where gcc prefers no other alignment than C's.
+    if scalars["longlong"].alignment == scalars["longlong"].size:
+        # On i386 gcc prefers another alignment than C's.
         argument = re.sub(r"\b__alignof(?:__)?\b", "_Alignof", attribute.argument)
         attribute = attribute._replace(argument=argument)
     return [attribute._replace(name=name)]

@@ -568,7 +568,7 @@ def _as_int(number: Integer) -> Integer:
 
 def _underlying(values: list[int]) -> Type | None:
     # As gcc and clang choose.
-    names = ("int", "long") if min(values) < 0 else ("uint", "ulong")
+    names = ("int", "long", "longlong") if min(values) < 0 else ("uint", "ulong", "ulonglong")
     for name in names:
         bits = 8 * scalars[name].size
         low, high = (-(1 << bits - 1), 1 << bits - 1) if min(values) < 0 else (0, 1 << bits)

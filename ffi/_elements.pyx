@@ -6,7 +6,7 @@ its signature is a common one; here it is called in registers, else through a fr
 
 import os
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -202,7 +202,7 @@ cdef void call_by_registers(
             if number >= REGISTERS_INTEGERS:
                 feed = &call.vectors[number - REGISTERS_INTEGERS]
             if value.item is not NULL:
-                feed.word = <uint64_t>value.item.address
+                feed.word = <uint64_t><uintptr_t>value.item.address
                 feed.step = 0 if value.item.is_copied else <uint64_t>value.item.stride
             elif argument.role != VALUE:
                 feed.word = direct_extend(move.kind, value.source)

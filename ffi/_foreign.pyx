@@ -17,6 +17,9 @@ from libc.stdint cimport uintptr_t
 
 from ffi._types cimport describe, shorten
 
+cdef extern from "_platform.h":
+    bint COMPLEX_GOES_AS_A_STRUCT
+
 # What Cython's own names stand for; SciPy's modules have names for real numbers of either size.
 cdef dict _CYTHON_NAMES = {
     "Py_ssize_t": types.ssize_t,
@@ -111,6 +114,8 @@ cdef object of_signature(str text):
     if re.search(r"struct __pyx_|\bPy(?:Type)?Object\b", text):
         raise FFITypeError(f"a function of Python objects is not called as C: {shorten(text)}")
     prototype = parse_prototype(text, _CYTHON_NAMES)
+    if not COMPLEX_GOES_AS_A_STRUCT and "__pyx_t_float_complex" in text:
+        check_complex(prototype, text)
     return Prototype(
         prototype.name,
         prototype.rtype,
@@ -123,3 +128,14 @@ cdef object of_signature(str text):
         ]),
         prototype.variadic,
     )
+
+
+cdef int check_complex(object prototype, str text) except -1:
+    # Cython's is C's or a struct of two, as the module was compiled: SciPy's is the struct.
+    for part in (prototype.rtype, *[parameter.type for parameter in prototype.parameters]):
+        if part is types.complex_float:
+            raise FFINotImplementedError(
+                "a function of Cython with complex numbers of floats by value is not called on this "
+                f"machine, where they may be passed in two ways: {shorten(text)}"
+            )
+    return 0

@@ -15,8 +15,8 @@ from libc.stdint cimport int64_t, uint32_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
-from ffi cimport _marshal, _types
-from ffi._buffers cimport AddressHolder, CodePointer, held_address
+from ffi cimport _types
+from ffi._buffers cimport AddressHolder, CodePointer, held_address, to_address
 from ffi._capsule cimport capsule_of
 from ffi._closure cimport Caller
 from ffi._direct cimport INVOKE_FRAME, frame_invoker
@@ -275,7 +275,7 @@ cdef Source source_of(object pointer, tuple signature):
         source.code = <void *>held_address(pointer)
         source.keeper = pointer
     elif type(pointer) is int:
-        source.code = <void *>_marshal.to_uint64(_types.UINT64, pointer)
+        source.code = <void *>to_address(pointer)
     elif resolve_foreign is not None:
         found = resolve_foreign(pointer, bool(signature))
         if found is not None:

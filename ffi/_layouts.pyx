@@ -161,7 +161,7 @@ cdef Type aggregate(int code, str where, list members, name):
             position = round_up(position, 8 * member.alignment)
             fields.append((field, member, position // 8))
             bits.append(None)
-            end = max(end, position + 8 * member.size)
+            end = max(end, position + 8 * <int64_t>member.size)
         else:
             has_own_bits = True
             position = place_bits(member, position, width)

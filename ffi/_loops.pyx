@@ -313,7 +313,9 @@ cdef int compute_lengths(Loop self, Py_ssize_t *lengths) except -1:
     cdef Computed *computed
     for i in range(len(self.variables)):
         core = self.cores_of_variables[i]
-        variables[i] = UNKNOWN if core < 0 or lengths[core] < 0 else lengths[core]
+        variables[i] = UNKNOWN
+        if core >= 0 and lengths[core] >= 0:
+            variables[i] = lengths[core]
     for i in range(self.kernel.computed_count):
         computed = &self.kernel.computed[i]
         parameter = self.function.signature.prototype.parameters[computed.parameter]

@@ -49,7 +49,7 @@ static const platform_abi platform_abis[] = {
 #elif defined(__arm__)
     {"sysv", FFI_SYSV},
     {"vfp", FFI_VFP},
-#elif defined(__riscv) || defined(__s390__)
+#elif defined(__riscv_float_abi_double) || defined(__s390__)
     {"sysv", FFI_SYSV},
 #elif defined(__powerpc64__)
     {"linux", FFI_LINUX},
@@ -147,6 +147,16 @@ static inline int slot_hold(PyObject *object)
 #define MACHINE_IS_S390X 1
 #else
 #define MACHINE_IS_S390X 0
+#endif
+
+/* Whether a complex number of floats goes in the same registers as a struct of two.  It does not on
+   i386, where such a struct is returned in memory, and on s390x, where the number goes by its
+   address. */
+#if defined(__x86_64__) || defined(__aarch64__) || defined(__riscv_float_abi_double) || \
+    (defined(__arm__) && defined(__ARM_PCS_VFP))
+#define COMPLEX_GOES_AS_A_STRUCT 1
+#else
+#define COMPLEX_GOES_AS_A_STRUCT 0
 #endif
 
 /* Unnamed bit-fields align a struct like its members on ARM and AArch64 ("without exception for

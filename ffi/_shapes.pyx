@@ -17,6 +17,9 @@ from ffi._buffers cimport (
 
 cnp.import_array()
 
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+
 
 cdef int prepare_shape(Shape *shape, object parameter, list variables, dict kinds) except -1:
     cdef Dimension *dimension
@@ -131,7 +134,9 @@ cdef int64_t length_of(
         if result == UNKNOWN:
             return -2
     elif dimension.count == 0:
-        return dimension.length
+        result = dimension.length
+        if result == -1:
+            return -1
     else:
         for i in range(dimension.count):
             if dimension.program[i].kind == DIMENSION_VARIABLE:
@@ -140,7 +145,7 @@ cdef int64_t length_of(
         result = compute(dimension, variables, declared)
         if result < 0 and not dimension.program[dimension.count - 1].is_signed:
             raise FFIValueError(f"the length {declared.text} is {result + 2**64}")
-    if result < 0:
+    if result < 0 or result > PY_SSIZE_T_MAX:
         raise FFIValueError(f"the length {declared.text} is {result}")
     return result
 

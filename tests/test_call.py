@@ -29,14 +29,14 @@ def add(symbol):
 
 STORAGE = {
     "ndarray of bytes": lambda n: np.zeros(n, np.uint8),
-    "ndarray of words": lambda n: np.zeros(-(-n // 8), np.uint64),
-    "two-dimensional": lambda n: np.zeros((1, -(-n // 8)), np.uint64),
+    "ndarray of words": lambda n: np.zeros(n // ffi.sizeof.pointer, np.uintp),
+    "two-dimensional": lambda n: np.zeros((1, n // ffi.sizeof.pointer), np.uintp),
     "ndarray subclass": lambda n: np.zeros(n, np.uint8).view(np.recarray),
     "bytearray": bytearray,
     "memoryview": lambda n: memoryview(bytearray(n)),
     "memoryview of a slice": lambda n: memoryview(bytearray(n + 32))[16 : n + 16],
     "array.array": lambda n: array.array("B", bytes(n)),
-    "ctypes array": lambda n: (ctypes.c_uint64 * -(-n // 8))(),
+    "ctypes array": lambda n: (ctypes.c_size_t * (n // ffi.sizeof.pointer))(),
     "mmap": lambda n: mmap.mmap(-1, n),
 }
 ADDRESSES = {
@@ -163,7 +163,7 @@ def test_arguments_are_reused_and_not_confused(add, symbol):
     for _ in range(3):
         ffi.call(ffi.CIF("int", "int", "int"), add, rvalue, args)
         assert ADD.unpack(rvalue) == 42
-    for other in (ffi.CIF(t.int, t.int, t.long), ffi.CIF(t.int, t.int), VOID):
+    for other in (ffi.CIF(t.int, t.int, t.longlong), ffi.CIF(t.int, t.int), VOID):
         with refused(TypeError, match=r"'avalues': expected arguments packed for .* got <ffi.Arg"):
             ffi.call(other, add, rvalue, args)
 

@@ -7,7 +7,7 @@ import random
 import time
 
 import pytest
-from checks import refused
+from checks import DIRECT, refused
 
 import ffi
 from ffi._layouts import item_of, kind_of
@@ -153,8 +153,12 @@ def test_anonymous_members(compile_c):
     library = ffi.dlopen(
         compile_c(f"{text} int get(struct s x) {{ return x.high + x.b; }}", "anonymous")
     )
-    library.cdef(f"{text} int get(struct s x);")
-    assert library.get(record) == 33
+    if DIRECT:
+        library.cdef(f"{text} int get(struct s x);")
+        assert library.get(record) == 33
+    else:
+        with refused(NotImplementedError, match="libffi cannot pass struct s by value"):
+            library.cdef(f"{text} int get(struct s x);")
 
 
 def test_enums(compile_c):
@@ -172,7 +176,7 @@ def test_enums(compile_c):
     assert values == list(ffi.view(ffi.dlsym(library, "sizes"), "int", 8))
     assert found.constants["F"] == 2**32
     small, large, letters = (found.types[name] for name in ("enum small", "enum large", "letters"))
-    assert (small == t.int, large == t.ulong, letters == t.uint) == (True, True, True)
+    assert (small == t.int, large == t.ulonglong, letters == t.uint) == (True, True, True)
     assert (small.name, letters.name) == ("enum small", "letters")
     assert (
         parse_prototype("enum small f(enum small)", found.types).text == "enum small f(enum small)"
@@ -189,7 +193,7 @@ def test_function_types():
     assert c_type == parse_type("int (const int *, int const *b)")
     for other in (
         "int (const int *, int *)",
-        "long (const int *, const int *)",
+        "long long (const int *, const int *)",
         "int (const int *, const int *, ...)",
         "int (const int *)",
         "int (void)",
@@ -356,10 +360,10 @@ def test_repeated_declarations():
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
-        ("int f(int);\nlong f(int);", ValueError, r"2:6: 'f' is long \(int\) here, and int"),
+        ("int f(int);\nchar f(int);", ValueError, r"2:6: 'f' is char \(int\) here, and int"),
         ("struct s { int x; }; struct s { int y; };", ValueError, "struct s has another"),
         ("struct s { int x; }; union s { int x; };", ValueError, "union s is declared as struct s"),
-        ("typedef int a; typedef long a;", ValueError, "'a' is long here, and int before"),
+        ("typedef int a; typedef char a;", ValueError, "'a' is char here, and int before"),
         ("enum e { A }; enum f { A = 1 };", ValueError, "'A' is 1 here, and 0 before"),
         ("#define N 1\n#define N 1.0\n", ValueError, "2:9: 'N' is 1.0 here, and 1 before"),
         ("extern int v; extern const int v;", ValueError, "'v' is int here, and int before"),

@@ -107,8 +107,8 @@ def test_call(call_views, symbol):
 def test_avalues_stay_as_they_are(call_views, symbol):
     wide = ffi.struct([("items", np.dtype((np.int64, 5)))])
     cif = ffi.CIF(t.int64, wide, wide)
-    left, right = np.arange(5), np.arange(5, 10)
-    avalues, rvalue = addresses(left, right), np.zeros(WORD, np.uint8)
+    left, right = np.arange(10, dtype=np.int64).reshape(2, 5)
+    avalues, rvalue = addresses(left, right), np.zeros(8, np.uint8)
     before = avalues.copy()
     for _ in range(3):
         call_views(cif, symbol("sum_two_wide"), rvalue, avalues)
@@ -200,7 +200,7 @@ except TypeError as exc:
 
 def test_typed_memoryviews_are_storage(consumer, symbol):
     numbers = np.array([40, 2], np.intc)
-    rvalue = consumer.typed_bytes(bytearray(WORD))
+    rvalue = consumer.typed_bytes(bytearray(8))
     avalues = consumer.typed_addresses(addresses(numbers[:1], numbers[1:]))
     assert "MemoryView" in repr(rvalue) or "memoryview" in type(rvalue).__name__
     ffi.call(ADD, symbol("add_int"), rvalue, avalues)

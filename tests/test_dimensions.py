@@ -88,10 +88,10 @@ def test_unsigned(length):
     assert length("n > -1 ? n : 1", "size_t", 3) == 1
     assert length("n - sizeof(int) > 0 ? 8 : 1", "int", 3) == 8
     assert length("n - 5 + 7", "size_t", 3) == 5
-    assert length("n + 0xFFFFFFFFFFFFFFFF", "size_t", 3) == 2
-    assert length("n * 18446744073709551615u + 4", "size_t", 3) == 1
+    assert length("n + 0xFFFFFFFFFFFFFFFF", "uint64_t", 3) == 2
+    assert length("n * 18446744073709551615u + 4", "uint64_t", 3) == 1
     assert length("n * n / 65536", "unsigned", 65536 + 4) == 8
-    assert length("n / 1000000000", "size_t", 2**63 - 1) == (2**63 - 1) // 10**9
+    assert length("n / 10000000000", "uint64_t", 2**63 - 1) == (2**63 - 1) // 10**10
 
 
 def test_what_has_no_value(length):
@@ -116,7 +116,7 @@ def test_what_has_no_value(length):
         with refused(ValueError, match=r"the length .* cannot be computed"):
             length(text, kind, n)
     with refused(ValueError, match="the length n - 4 is 18446744073709551615"):
-        length("n - 4", "size_t", 3)
+        length("n - 4", "uint64_t", 3)
     with refused(ValueError, match="the length n - 4 is -1"):
         length("n - 4", "long", 3)
 

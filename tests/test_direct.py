@@ -52,7 +52,7 @@ def test_path():
         [("x", t.float), (None, t.int, 32), ("y", t.float)],
         [("x", t.double), (None, t.int, 32), (None, t.int, 32)],
         [(None, t.uint, 32), ("x", t.double)],
-        [("i", t.short), ("s", ffi.struct([(None, t.size_t, 64), ("c", t.char, 8)]))],
+        [("i", t.short), ("s", ffi.struct([(None, t.uint64, 64), ("c", t.char, 8)]))],
     ],
 )
 def test_compilers_disagree_about_unnamed_bit_fields(members):

@@ -97,7 +97,7 @@ def test_both_forms_of_the_lost_register_are_refused_alike(symbol):
 @pytest.mark.parametrize("release_gil", [True, False])
 def test_avalues_are_not_overwritten(symbol, release_gil):
     cif = ffi.CIF(t.int64, WIDE, WIDE)
-    left, right = np.arange(5), np.arange(5, 10)
+    left, right = np.arange(10, dtype=np.int64).reshape(2, 5)
     avalues = np.array([left.ctypes.data, right.ctypes.data], np.uintp)
     before = avalues.tobytes()
     expected = int(left.sum() - 2 * right.sum())
@@ -123,7 +123,7 @@ def test_addresses_of_a_closure_are_of_the_callers_copy(symbol):
         ffi.view(avalues[0], np.int64, 5)[:] = -1
         ffi.write(t.int64, rvalue, int(ffi.view(avalues[1], np.int64, 5).sum()))
 
-    left = np.arange(5)
+    left = np.arange(5, dtype=np.int64)
     rvalue = np.zeros(1, np.int64)
     ffi.call(cif, ffi.Closure(cif, function), rvalue, [left, np.ones(5, np.int64)])
     assert (rvalue[0], left.tolist()) == (5, list(range(5)))
@@ -242,7 +242,7 @@ libc, library = ffi.dlopen(), ffi.dlopen(sys.argv[1])
 pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
 end = ffi.addressof(pages) + mmap.PAGESIZE
 protect = ffi.CIF(t.int, t.pointer, t.size_t, t.int)
-rvalue = bytearray(ffi.sizeof.ffi_arg)
+rvalue = bytearray(8)
 ffi.call(protect, ffi.dlsym(libc, "mprotect"), rvalue, protect.pack(end, mmap.PAGESIZE, 0))
 assert protect.unpack(rvalue) == 0
 three = ffi.struct([("bytes", np.dtype((np.uint8, 3)))])

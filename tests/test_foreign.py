@@ -6,6 +6,7 @@ import ctypes
 import gc
 import inspect
 import pickle
+import platform
 import sys
 import weakref
 
@@ -17,6 +18,9 @@ from scipy.special import cython_special, jv, spherical_jn
 
 import ffi
 from ffi.errors import FFINotImplementedError, FFITypeError
+
+# Where C's complex numbers of floats are not passed as Cython's may be.
+IN_TWO_WAYS = platform.machine() in ("i386", "i686", "s390x")
 
 t = ffi.types
 
@@ -190,6 +194,10 @@ def test_blas_of_complex_numbers():
     zdotc = ffi.Function(cython_blas.__pyx_capi__["zdotc"])
     assert zdotc.rtype == t.complex_double
     assert zdotc(n, x, one, x, one) == pytest.approx(np.vdot(x, x))
+    if IN_TWO_WAYS:
+        with refused(NotImplementedError, match="complex numbers of floats by value"):
+            ffi.Function(cython_blas.__pyx_capi__["cdotu"])
+        return
     cdotu = ffi.Function(cython_blas.__pyx_capi__["cdotu"])
     x = x.astype(np.complex64)
     assert cdotu(n, x, one, x, one) == pytest.approx(x @ x)
@@ -225,7 +233,8 @@ def test_all_of_scipy(module):
         try:
             assert ffi.Function(capsule).address
         except (FFINotImplementedError, FFITypeError) as error:
-            refusals.append(str(error))
+            if not (IN_TWO_WAYS and "complex numbers of floats by value" in str(error)):
+                refusals.append(str(error))
     expected = {"cython_blas": 0, "cython_lapack": 16, "cython_special": 8}
     assert len(refusals) == expected[module.__name__.rpartition(".")[2]]
     assert all("optional arguments" in text or "select" in text for text in refusals)

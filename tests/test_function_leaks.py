@@ -170,7 +170,7 @@ ARGUMENTS = {
     "str that is not ASCII": lambda f: f.text("\u00e9").string(),
     "void * of an array": lambda f: f.address(f.floats),
     "void * of a bytearray": lambda f: f.address(f.bytearray),
-    "void * of an int": lambda f: f.address(2**40),
+    "void * of an int": lambda f: f.address(2**31),
     "void * of a Record": lambda f: f.address(f.record),
     "void * of a Function": lambda f: f.address(f.add),
     "Record by address": lambda f: f.second(f.record),

@@ -138,7 +138,7 @@ def test_packs():
         (t.longdouble, 2**100),
         (t.complex_float, 1 + 2j),
         (t.complex_longdouble, np.clongdouble(1 + 2j)),
-        (t.pointer, 2**40),
+        (t.pointer, 2**31),
         (PAIR, (70000, 0.5)),
         (PAIR, {"a": 70000, "b": 0.5}),
         (np.dtype((np.intc, 3)), [1, 2, 70000]),

@@ -89,8 +89,8 @@ def test_byte_order_of_members():
 
 def test_read_is_a_copy():
     storage = bytearray(put(POINT, (1.5, 2)))
-    record, array = ffi.read(POINT, storage), ffi.read(np.dtype((np.uint8, (16,))), storage)
-    storage[:] = bytes(16)
+    record, array = ffi.read(POINT, storage), ffi.read(np.dtype((np.uint8, (POINT.size,))), storage)
+    storage[:] = bytes(POINT.size)
     assert record.tolist() == (1.5, 2)
     assert array.any()
     record["y"] = array[0] = 9
@@ -160,9 +160,9 @@ def test_place_of_a_nested_failure(member, value, message):
 
 
 def test_padding_is_zero():
-    storage = bytearray(b"\xff") * 16
+    storage = bytearray(b"\xff") * POINT.size
     ffi.write(POINT, storage, (0.0, 0))
-    assert storage == bytes(16)
+    assert storage == bytes(POINT.size)
 
 
 def test_dict_that_changes_while_it_is_read():

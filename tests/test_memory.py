@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import functools
 import mmap
 import sys
 import tempfile
@@ -107,16 +108,18 @@ def test_pointers(storage):
             )
 
 
-@pytest.mark.parametrize("write", [ffi.write_pointer, lambda *a: ffi.write("double", *a)])
+@pytest.mark.parametrize("type", ["pointer", "double"])
 @pytest.mark.parametrize("kind", WRITABLE)
-def test_bounds(kind, write):
+def test_bounds(kind, type):
     storage = WRITABLE[kind](BYTES)
-    for offset in (57, 63, 64, 65, 2**31, 2**63 - 1, 2**63, 2**64, 2**64 + 1, 2**100):
-        for use in (lambda at: ffi.read("double", storage, at), lambda at: write(storage, 1, at)):
+    write = ffi.write_pointer if type == "pointer" else functools.partial(ffi.write, type)
+    first = 65 - ffi.sizeof[type]
+    for offset in (first, 63, 64, 65, 2**31, 2**63 - 1, 2**63, 2**64, 2**64 + 1, 2**100):
+        for use in (lambda at: ffi.read(type, storage, at), lambda at: write(storage, 1, at)):
             with refused(ValueError, match=rf" {offset} is out"):
                 use(offset)
     for offset in (-1, -8, -64, -(2**31), -(2**63), -(2**64), -(2**100)):
-        for use in (lambda at: ffi.read("double", storage, at), lambda at: write(storage, 1, at)):
+        for use in (lambda at: ffi.read(type, storage, at), lambda at: write(storage, 1, at)):
             with refused(ValueError, match=rf"argument 'offset': .*{offset}\b"):
                 use(offset)
     assert bytes(ffi.view(ffi.addressof(storage), "uint8", 64)) == BYTES

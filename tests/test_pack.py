@@ -200,7 +200,9 @@ def test_unpack_narrows_what_libffi_widened(name):
     value, kind = {"char": (b"\x07", "uint"), "pointer": (7, "uint"), "bool": (True, "uint")}.get(
         name, (-7, "int")
     )
-    wide = np.array([7 if kind == "uint" else -7], f"{kind}{8 * ffi.sizeof.ffi_arg}")
+    wide = np.array(
+        [7 if kind == "uint" else -7], f"{kind}{8 * max(ffi.sizeof.ffi_arg, ffi.sizeof[name])}"
+    )
     assert ffi.CIF(t[name]).unpack(wide) == value
     assert ffi.CIF(t[name]).unpack(bytearray(wide)) == value
 

@@ -300,11 +300,11 @@ def test_pointers_in_tuples_and_dicts():
 
 
 def test_pointers_into_the_same_record():
-    c_type = ffi.struct({"p": "double *", "x": "double"})
-    record = make(c_type, (None, 5))
-    record.p = ffi.view(record, np.uint8, c_type.size)[8:].view(np.float64)
+    c_type = ffi.struct({"x": "double", "p": "double *"})
+    record = make(c_type, (5, None))
+    record.p = ffi.view(record, np.uint8, c_type.size)[:8].view(np.float64)
     assert record.p[0] == 5
-    pointer = ffi.new(c_type, (None, 5))
+    pointer = ffi.new(c_type, (5, None))
     pointer[0].p = pointer.cast("double *")
     ref = weakref.ref(pointer.view())
     del pointer

@@ -200,7 +200,7 @@ def test_the_c_library():
         int sscanf(const char *from, const char *format, ...);
     """)
     to = bytearray(80)
-    size = libc.snprintf(to, 80, "%s %5.2f %d %#lx", "π", np.pi, -3, 2**40)
+    size = libc.snprintf(to, 80, "%s %5.2f %d %#llx", "π", np.pi, -3, 2**40)
     assert to[:size].decode() == f"π {np.pi:5.2f} -3 {2**40:#x}"
     i, x = ffi.new("int"), np.zeros(1)
     assert libc.sscanf("17 0.25", "%d %lf", i, x) == 2

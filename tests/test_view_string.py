@@ -271,7 +271,7 @@ def test_view_keywords_only():
         (1, b"h"),
         (5, b"hello"),
         (6, b"hello"),
-        (2**31, b"hello"),
+        (2**31 - 1, b"hello"),
         (LARGEST, b"hello"),
         (np.int64(2), b"he"),
         (True, b"h"),

@@ -7,21 +7,24 @@
 #
 # Packages come from $MIRROR, by default the first mirror of the host's own Debian.
 #
-# The first run makes $PLATFORMS/ARCH (.platforms/ARCH by default; clones may share it): compilers,
-# Python with NumPy and pytest, Cython. Each run copies what changed in the working tree to
-# build/platform-ARCH, which is /src there, and hands FFI_* and CC of the environment on. Mounts are
-# private to the run; only QEMU's entry in the kernel's list of binary formats (binfmt_misc) stays,
-# until the next boot. A kernel that takes no entry will not do: compilers failed in Debian's proot,
-# which starts QEMU without one.
+# The first run makes $PLATFORMS/ARCH (.platforms/ARCH by default; clones may share it): a compiler,
+# Python with NumPy and pytest, Cython. The compiler is one of the host's architecture for the
+# other: it is not emulated. Each run copies what changed in the working tree to
+# build/platform-ARCH, which is /src there, and hands FFI_* and CC of the environment on. Cython, too,
+# runs on the host, as its C is the same for all, and puts it where `setup.py build_ext --build-temp
+# build/temp` finds it. Mounts are private to the run; only QEMU's entry in the kernel's list of
+# binary formats (binfmt_misc) stays, until the next boot. A kernel that takes no entry will not do:
+# compilers failed in Debian's proot, which starts QEMU without one.
 
 # shellcheck disable=SC2086  # lists of words
 set -eu
 
 release=trixie
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-packages="ca-certificates clang gcc libc6-dev libffi-dev make pkg-config python3 python3-cffi
-    python3-dev python3-joblib python3-numpy python3-pycparser python3-pygments python3-pytest
-    python3-scipy python3-setuptools"
+gcc=14  # its
+packages="ca-certificates libc6-dev libffi-dev make pkg-config python3 python3-cffi python3-dev
+    python3-joblib python3-numpy python3-pycparser python3-pygments python3-pytest python3-scipy
+    python3-setuptools"
 modules="Cython>=3.1 pytest>=8.4"  # younger than the release's
 
 say() {
@@ -37,14 +40,15 @@ test $# -ge 2 || die "usage: tools/platform.sh ARCH COMMAND [ARGUMENT...]"
 arch=$1
 shift
 
-# QEMU's name of the architecture, that of wheels, and what its programs' ELF headers say: class
-# and byte order, then the machine.
+# QEMU's name of the architecture, that of wheels, GNU's, and what its programs' ELF headers say:
+# class and byte order, then the machine.
+native=$(uname -m)  # QEMU has names of its own
 case $arch in
-    arm64) cpu=aarch64 wheel=aarch64 class='\x02\x01' machine='\xb7\x00' ;;
-    armhf) cpu=arm wheel=armv7l class='\x01\x01' machine='\x28\x00' ;;
-    i386) cpu='' wheel=i686 ;;
-    riscv64) cpu=riscv64 wheel=riscv64 class='\x02\x01' machine='\xf3\x00' ;;
-    s390x) cpu=s390x wheel=s390x class='\x02\x02' machine='\x00\x16' ;;
+    arm64) cpu=aarch64 wheel=aarch64 gnu=aarch64-linux-gnu class='\x02\x01' machine='\xb7\x00' ;;
+    armhf) cpu=arm wheel=armv7l gnu=arm-linux-gnueabihf class='\x01\x01' machine='\x28\x00' ;;
+    i386) cpu='' native=i686 wheel=i686 ;;
+    riscv64) cpu=riscv64 wheel=riscv64 gnu=riscv64-linux-gnu class='\x02\x01' machine='\xf3\x00' ;;
+    s390x) cpu=s390x wheel=s390x gnu=s390x-linux-gnu class='\x02\x02' machine='\x00\x16' ;;
     *) die "unknown architecture $arch; known are arm64, armhf, i386, riscv64, s390x" ;;
 esac
 test "$(id -u)" = 0 || die "needs root, to make and enter a Debian for $arch: use sudo"
@@ -55,6 +59,7 @@ mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 
 test -n "$mirror" || die "set MIRROR to the address of a Debian mirror"
 
 cd "$(dirname "$0")/.."
+host=$(dpkg --print-architecture)
 python=${PYTHON:-python3}
 platforms=${PLATFORMS:-.platforms}
 mkdir -p "$platforms"
@@ -109,11 +114,29 @@ enter() {
     chroot "$root" /bin/true 2>/dev/null ||
         die "the kernel does not start programs of $arch: no entry in binfmt_misc was possible"
     # shellcheck disable=SC2016  # expanded by the inner shell
-    unshare --mount sh -euc 'root=$1 tree=$2; shift 2
+    unshare --mount sh -euc 'root=$1 tree=$2 cpu=$3; shift 3
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
         mount --bind "$tree" "$root/src"
-        exec chroot "$root" sh -c "cd /src && exec \"\$@\"" sh "$@"' sh "$root" "$tree" "$@"
+        exec setarch "$cpu" chroot "$root" sh -c "cd /src && exec \"\$@\"" sh "$@"' sh "$root" "$tree" "$native" "$@"
+}
+
+# Put the host's gcc for the architecture into the system. The package cannot be installed there: it
+# needs the architecture's headers and libgcc from packages for cross compilers, which count as
+# another architecture's. The system's own are taken instead.
+add_gcc() {
+    enter apt-get install -qq --no-install-recommends "libgcc-$gcc-dev" \
+        "binutils-$gnu:$host" "libisl23:$host" "libmpc3:$host" "libstdc++6:$host"
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    enter sh -euc 'gcc=$1 gnu=$2 host=$3
+        cd /var/cache/apt/archives
+        apt-get download "cpp-$gcc-$gnu:$host" "gcc-$gcc-$gnu:$host"
+        for package in "cpp-$gcc-$gnu"_*.deb "gcc-$gcc-$gnu"_*.deb; do dpkg -x "$package" /; done
+        cp -rsn "/usr/lib/gcc/$gnu/$gcc" "/usr/lib/gcc-cross/$gnu"
+        for name in gcc cc "$gnu-gcc"; do
+            ln -s "/usr/bin/$gnu-gcc-$gcc" "/usr/local/bin/$name"
+        done
+        gcc --version' sh "$gcc" "$gnu" "$host"
 }
 
 make_root() {
@@ -124,8 +147,15 @@ make_root() {
     cp /etc/resolv.conf "$root/etc/resolv.conf"
     enter /debootstrap/debootstrap --second-stage
     echo "deb $mirror $release main" >"$root/etc/apt/sources.list"
-    enter apt-get update -qq
-    enter apt-get install -qq --no-install-recommends $packages
+    if test -n "$cpu"; then
+        enter dpkg --add-architecture "$host"
+        enter apt-get update -qq
+        enter apt-get install -qq --no-install-recommends $packages
+        add_gcc
+    else
+        enter apt-get update -qq
+        enter apt-get install -qq --no-install-recommends $packages clang gcc
+    fi
     enter apt-get clean
     # With the host's pip: the system need not know the host's way to the index.
     version=$(cd "$root/usr/lib" && echo python3.*)
@@ -153,9 +183,25 @@ copy_tree() {
     mv "$tree.new" "$tree.files"
 }
 
+# Translate for all architectures, and copy what differs; with new times where something is newer
+# than its C, which Cython would write again.
+translate() {
+    env CC=true LDSHARED=true "$python" setup.py -q build_ext \
+        --build-temp build/platform --build-lib build/platform >&2
+    mkdir -p "$tree/build/temp/cython/ffi"
+    for file in build/platform/cython/ffi/*.c; do
+        name=${file##*/}
+        copy=$tree/build/temp/cython/ffi/$name
+        if ! cmp -s "$file" "$copy" || test -n "$(find "$tree/setup.py" "$tree/ffi" -newer "$copy" \
+            \( -name "${name%.c}.pyx" -o -name "*.pxd" -o -name setup.py \))"; then
+            cp "$file" "$copy"
+        fi
+    done
+}
+
 need debootstrap debootstrap
 need $keyring debian-archive-keyring
-exec 9>"$platforms/lock"
+exec 9>"$platforms/$arch.lock"
 flock 9
 if test -n "$cpu"; then
     test -x "$qemu" || get_qemu
@@ -164,4 +210,5 @@ fi
 test -e "$root/.made" || make_root
 exec 9>&-
 copy_tree
+translate
 enter "$@"
