@@ -21,7 +21,10 @@ ENV = $(VENV)/.made
 BUILT = build/$(subst /,_,$(VENV)).built
 extra = $(VENV)/.extra-$(1)
 
-.PHONY: demo test numba build lint types docs bench pythons platforms sanitize wheel bare clean
+# Files of tests that may run beside themselves.
+THREADS = $(addprefix tests/test_,$(addsuffix .py,threads function_threads))
+
+.PHONY: demo test nogil numba build lint types docs bench pythons platforms sanitize wheel bare clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -30,6 +33,11 @@ demo: $(BUILT)
 
 test: $(BUILT) $(call extra,test)
 	$(BIN)/python -m pytest $(ARGS)
+
+# For a Python without the GIL: the tests, then those of threads on four threads at once.
+nogil: $(BUILT) $(call extra,nogil)
+	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --parallel-threads=4 $(THREADS)
 
 # Beside numba, which may put an older NumPy into the environment.
 numba: $(BUILT) $(call extra,test)
