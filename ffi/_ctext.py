@@ -88,6 +88,8 @@ _TOKEN = re.compile(
 _WORD = re.compile(r"[A-Za-z_$]")
 _IGNORED = re.compile(r"\b(?:__restrict__|__restrict|__extension__)\b|[\r\v\f]")
 _OTHER_WORDS = re.compile(rf"\b(?:{'|'.join(_SAME)})\b")
+# C23's type of the null pointer is passed like any pointer; <stddef.h> defines it so.
+_TYPE_OF_NULL = re.compile(r"\b(?:typeof|__typeof__)[ \t]*\([ \t]*nullptr[ \t]*\)")
 # Pragmas that say nothing about types and calls, other than "pack".
 _PRAGMA = re.compile(
     r"^[ \t]*#[ \t]*pragma[ \t]+(?:GCC|clang)[ \t]+(?:diagnostic|visibility)\b[^\n]*$", re.M | re.A
@@ -139,6 +141,7 @@ class Text:
         code = _COMMENT.sub(lambda match: _blank(match) if match[0][0] == "/" else match[0], text)
         code = _IGNORED.sub(_blank, code)
         code = _OTHER_WORDS.sub(lambda match: _SAME[match[0]].ljust(len(match[0])), code)
+        code = _TYPE_OF_NULL.sub(lambda match: "void *".ljust(len(match[0])), code)
         self.defines: list[tuple[str, str, int]] = []
         if what == "declarations":
             code = _DEFINE.sub(self._take_define, _PRAGMA.sub(_blank, code))

@@ -185,6 +185,16 @@ def test_va_list():
             parse_declarations(text)
 
 
+def test_type_of_the_null_pointer():
+    text = "typedef {} nullptr_t;\nint f(nullptr_t p);\nint g(typeof(1) x);"
+    for spelled in ("__typeof__(nullptr)", "typeof ( nullptr )"):
+        with refused(NotImplementedError, match="3:7: types of expressions"):
+            parse_declarations(text.format(spelled))
+        found = parse_declarations(text.format(spelled).replace("typeof(1)", "nullptr_t"))
+        assert found.types["nullptr_t"] == t.pointer
+        assert found.functions["g"].text == "int g(void *x)"
+
+
 def test_floating_types_by_their_bits():
     found = parse_declarations("_Float32 f(_Float64, _Float32x *); typedef float _Float32;")
     assert found.functions["f"].text == "float f(double, double *)"
