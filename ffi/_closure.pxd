@@ -30,9 +30,9 @@ cdef size_t result_size(CIF cif) noexcept
 cdef void widen(CIF cif, const char *result, char *rvalue) noexcept
 
 
-# Take the GIL on any thread, and return whether it was not held already; let go of it.
-cdef bint attach() noexcept nogil
-cdef void detach(bint was_detached) noexcept nogil
+# Take the GIL on any thread, and return how, for the other, which lets go of it.
+cdef int attach() noexcept nogil
+cdef void detach(int attached) noexcept nogil
 cdef void report(object error, object where) noexcept
 
 cdef extern from "_platform.h":

@@ -35,8 +35,8 @@ cdef extern from "Python.h":
 
 cdef extern from "_attach.h":
     int attach_prepare()
-    bint attach_thread(void *known) nogil
-    void detach_thread(bint was_detached) nogil
+    int attach_thread(void *known) nogil
+    void detach_thread(int attached) nogil
 
 cdef extern from "_platform.h":
     bint is_main_thread() nogil
@@ -386,7 +386,7 @@ cdef void enter(void *data, void *rvalue, void **avalues) noexcept nogil:
     cdef Thread *thread = current_thread()
     cdef Frame *frame = thread.top
     cdef Frame barrier
-    cdef bint was_detached
+    cdef int attached
     # Python sees C's errno, and C gets back what Python leaves there.
     swap_out(thread)
     if frame is not NULL and frame.state is frame:
@@ -405,19 +405,19 @@ cdef void enter(void *data, void *rvalue, void **avalues) noexcept nogil:
         barrier.error = NULL
         barrier.state = &barrier
         thread.top = &barrier
-        was_detached = attach_thread(NULL if frame is NULL else frame.state)
+        attached = attach_thread(NULL if frame is NULL else frame.state)
         (<Runner><void *>run)(slot, rvalue, avalues, frame, &barrier)
-        detach_thread(was_detached)
+        detach_thread(attached)
         thread.top = barrier.below
     swap_in(thread)
 
 
-cdef bint attach() noexcept nogil:
+cdef int attach() noexcept nogil:
     return attach_thread(NULL)
 
 
-cdef void detach(bint was_detached) noexcept nogil:
-    detach_thread(was_detached)
+cdef void detach(int attached) noexcept nogil:
+    detach_thread(attached)
 
 
 cdef void write_instead(Slot *slot, void *rvalue) noexcept nogil:

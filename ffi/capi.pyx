@@ -178,15 +178,15 @@ cdef inline void **pending(Thread *thread) noexcept nogil:
 
 cdef void keep_error(Thread *thread, Frame *running) noexcept nogil:
     cdef void **error = pending(thread)
-    cdef bint was_detached
+    cdef int attached
     if error[0] is NULL:
         error[0] = running.error
         pthread_setspecific(pending_key, thread)
     elif interpreter_is_running():
         # The first one counts.
-        was_detached = attach()
+        attached = attach()
         (<Errors><void *>drop_error)(thread, running)
-        detach(was_detached)
+        detach(attached)
 
 
 cdef void drop_error(Thread *thread, Frame *running) noexcept:
@@ -205,12 +205,12 @@ cdef int raise_pending() except -1:
 
 cdef void end_thread(void *thread) noexcept nogil:
     """Report an exception that nobody raised on a thread that ends."""
-    cdef bint was_detached
+    cdef int attached
     if (<Thread *>thread).error is NULL or not interpreter_is_running():
         return
-    was_detached = attach()
+    attached = attach()
     (<Errors><void *>report_error)(<Thread *>thread, NULL)
-    detach(was_detached)
+    detach(attached)
 
 
 cdef void report_error(Thread *thread, Frame *_) noexcept:
@@ -224,11 +224,11 @@ cdef void report_error(Thread *thread, Frame *_) noexcept:
 
 cdef int refuse(const Entry *entry, int argument) noexcept nogil:
     cdef Thread *thread = current_thread()
-    cdef bint was_detached
+    cdef int attached
     if interpreter_is_running() and pending(thread)[0] is NULL:
-        was_detached = attach()
+        attached = attach()
         (<Refusal><void *>make_refusal)(entry, thread, argument)
-        detach(was_detached)
+        detach(attached)
     return 1
 
 
