@@ -1,8 +1,10 @@
-"""Callbacks as common C libraries use them: for sorting, and for messages from their threads."""
+"""Callbacks as common C libraries use them: in sorting, for messages, at the ends of threads."""
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -39,10 +41,31 @@ int stop(void)
     __atomic_store_n(&state.has_started, 1, __ATOMIC_RELEASE);
     return pthread_join(state.thread, NULL);
 }
+typedef double (*unary)(double);
+static pthread_key_t key;
+static double sum;
+static void end(void *f) { sum += ((unary)f)(2.0) + ((unary)f)(3.0); }
+static void *run(void *f)
+{
+    pthread_setspecific(key, f);
+    sum += ((unary)f)(1.0);
+    return NULL;
+}
+double end_threads(unary f, int count)
+{
+    pthread_t thread;
+    if (!key) pthread_key_create(&key, end);
+    for (sum = 0; count--;) {
+        pthread_create(&thread, NULL, run, (void *)f);
+        pthread_join(thread, NULL);
+    }
+    return sum;
+}
 """
 HEADER = """
 int start(void (*log)(int level, const char *message, void *data), void *data, int count);
 int stop(void);
+double end_threads(double (*f)(double), int count);
 """
 
 
@@ -135,3 +158,20 @@ def test_log_that_fails(lib, unraisable):
     assert lib.start(log, None, 3) == 0
     assert lib.stop() == 0
     assert unraisable.messages == ["no log"] * 3
+
+
+def test_threads_that_call_when_they_end(lib):
+    class Kept:
+        pass
+
+    local, seen = threading.local(), []
+
+    def call(x):
+        local.kept = Kept()
+        seen.append(weakref.ref(local.kept))
+        return x
+
+    assert lib.end_threads(call, 20) == 20 * (1 + 2 + 3)
+    gc.collect()
+    assert len(seen) == 60
+    assert not any(kept() for kept in seen)
