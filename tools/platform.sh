@@ -208,7 +208,10 @@ if test -n "$cpu"; then
     register
 fi
 test -e "$root/.made" || make_root
-exec 9>&-
 copy_tree
+mkdir -p build
+exec 9>build/platform.lock
+flock 9
 translate
+exec 9>&-
 enter "$@"
