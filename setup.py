@@ -253,7 +253,10 @@ setup(
             f"ffi.{name}",
             [f"ffi/{name}.{'c' if name in PLAIN_C else 'pyx'}", *ASSEMBLY.get(name, [])],
             depends=["setup.py", *HEADERS],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+            define_macros=[
+                ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
+                *[("FFI_IS_STATIC", "1")] * STATIC,
+            ],
             extra_compile_args=CFLAGS + WERROR_CFLAGS * WERROR,
         )
         for name in MODULES

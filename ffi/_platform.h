@@ -57,7 +57,20 @@ static const platform_abi platform_abis[] = {
     {NULL, 0},
 };
 
-/* Since libffi 3.5.  The library in use may be older or newer than the header. */
+/* Since libffi 3.5.  A shared library may be older or newer than the header; one inside the module is
+   the header's, and must not be taken for another one that is loaded too. */
+#if defined(FFI_IS_STATIC) && !defined(FFI_VERSION_NUMBER)
+#define ffi_get_version() NULL
+static inline int can_tell_version(void)
+{
+    return 0;
+}
+#elif defined(FFI_IS_STATIC)
+static inline int can_tell_version(void)
+{
+    return 1;
+}
+#else
 #ifdef __APPLE__
 extern const char *ffi_get_version(void) __attribute__((weak_import));
 #else
@@ -68,6 +81,7 @@ static inline int can_tell_version(void)
 {
     return ffi_get_version != NULL;
 }
+#endif
 
 /* True when a thread may take the GIL and run Python code. */
 static inline int interpreter_is_running(void)
