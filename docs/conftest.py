@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import shutil
@@ -17,6 +18,10 @@ collect_ignore = ["cython.rst"]
 if ffi.sizeof.pointer != 8:
     # They print sizes and alignments, those of 64-bit machines.
     collect_ignore += ["binding.rst", "functions.rst", "lowlevel.rst"]
+
+if importlib.util.find_spec("cffi") is None:
+    # Which refuses the free-threaded Python 3.13.
+    collect_ignore += ["coming_from.rst"]
 
 DOCS = Path(__file__).parent
 COMMANDS = {

@@ -25,6 +25,9 @@ MIXED = ffi.struct([("c", t.int8), ("d", t.double)], "struct mixed")
 # Whether calls and closures can do without libffi here.
 DIRECT = ffi.CIF("void").path == "direct"
 
+# Whether there is a GIL: not in free-threaded builds of Python.
+HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
 # Values of each type for which cases.c has echo_NAME and drive_NAME.
 VALUES = {
     **{f"int{n}": [-(2 ** (n - 1)), -1, 0, 2 ** (n - 1) - 1] for n in (8, 16, 32, 64)},

@@ -22,7 +22,9 @@ name, *flags = sys.argv[1:]
 extension = Extension(name, [name + ".pyx"], extra_compile_args=flags, extra_link_args=flags)
 setup(
     name=name, script_args=["-q", "build_ext", "--inplace"],
-    ext_modules=cythonize([extension], quiet=True),
+    ext_modules=cythonize(
+        [extension], quiet=True, compiler_directives={"freethreading_compatible": True}
+    ),
 )
 """
 

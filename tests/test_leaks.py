@@ -53,22 +53,22 @@ def references():
 def check_flat(use, *objects, count=COUNT):
     """Use something often; neither memory nor the references to the objects may grow.
 
-    A first part warms free lists and the quarantine. Allocators have their moods, so that memory
-    must have grown three times running to be a leak.
+    A first part warms free lists and the quarantine. Allocators have their moods, and Python
+    has its caches, so that there must be more three times running to be a leak.
     """
     repeat(use, count // 5)
     gc.collect()
-    before, total = [sys.getrefcount(item) for item in objects], references()
-    growth = []
-    while len(growth) < 3 and (not growth or growth[-1] >= ALLOWED):
-        start = resident()
+    before = [sys.getrefcount(item) for item in objects]
+    growth, more, few = [], [], 20 + count // 20
+    while len(growth) < 3 and (not growth or growth[-1] >= ALLOWED or abs(more[-1]) >= few):
+        start, total = resident(), references()
         repeat(use, count)
         gc.collect()
         growth.append(resident() - start)
+        more.append(references() - total)
     assert growth[-1] < ALLOWED, f"memory grew by {growth} bytes"
     # The interpreter may hold a few itself, a leak holds one for each use, here or somewhere.
-    more = references() - total
-    assert abs(more) < 20 + count // 20, f"there are {more} references more"
+    assert abs(more[-1]) < few, f"there are {more} references more"
     after = [sys.getrefcount(item) for item in objects]
     assert all(b - a < 10 for a, b in zip(before, after, strict=True)), (before, after)
 

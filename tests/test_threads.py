@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import gc
 import sys
-import sysconfig
 import threading
 
 import numpy as np
 import pytest
-from checks import Unraisable
+from checks import HAS_GIL, Unraisable
 
 import ffi
 
 t = ffi.types
 WORD = ffi.sizeof.ffi_arg
 THREADS = 10
-HAS_GIL = not sysconfig.get_config_var("Py_GIL_DISABLED")
 ADD = ffi.CIF(t.int, t.int, t.int)
 INT_INT = ffi.CIF(t.int, t.int)
 
