@@ -24,10 +24,13 @@ from ffi._types cimport IS_BIG_ENDIAN, describe, shorten
 cnp.import_array()
 
 cdef extern from "float.h":
-    int DBL_MANT_DIG
     int FLT_MAX_EXP
     int LDBL_MANT_DIG
     int LDBL_MAX_EXP
+
+cdef extern from *:
+    # Then NumPy's scalars of one are as good as those of the other.
+    bint LONGDOUBLE_IS_DOUBLE "(LDBL_MANT_DIG == DBL_MANT_DIG)"
 
 cdef extern from "math.h":
     float ldexpf(float x, int exponent)
@@ -164,6 +167,7 @@ cdef double to_double(int code, object value) except? -1:
     if (
         PyObject_TypeCheck(value, &PyFloatArrType_Type)
         or PyObject_TypeCheck(value, &PyHalfArrType_Type)
+        or (LONGDOUBLE_IS_DOUBLE and PyObject_TypeCheck(value, &PyLongDoubleArrType_Type))
     ):
         return float(value)
     if not is_integer(value):
@@ -209,7 +213,7 @@ cdef long double int_to_longdouble(int code, object value) except? -1:
     cdef long double result
     if value.bit_length() > LDBL_MAX_EXP:
         out_of_range(code, value)
-    if LDBL_MANT_DIG == DBL_MANT_DIG:
+    if LONGDOUBLE_IS_DOUBLE:
         return int_to_double(code, value)
     # Two exact halves, so that only their sum is rounded.
     bits, shift = leading_bits(abs(value), 128)
@@ -238,7 +242,10 @@ cdef Py_complex to_complex(int code, object value) except *:
     cdef Py_complex result
     if PyComplex_Check(value):
         return PyComplex_AsCComplex(value)
-    if PyObject_TypeCheck(value, &PyCFloatArrType_Type):
+    if (
+        PyObject_TypeCheck(value, &PyCFloatArrType_Type)
+        or (LONGDOUBLE_IS_DOUBLE and PyObject_TypeCheck(value, &PyCLongDoubleArrType_Type))
+    ):
         return PyComplex_AsCComplex(complex(value))
     result.real = to_double(code, value)
     result.imag = 0

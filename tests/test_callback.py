@@ -240,7 +240,10 @@ def test_lengths_that_no_array_has():
     with refused(ValueError, match=r"argument 'n': expected a length, got 9223372036854775809"):
         raw(2.0, 2**63 + 1, np.ones(1))
     for length in (2**62, 2**63 - 1):
-        with refused(ValueError, match=r"argument 'x': expected an array that fits memory, got"):
+        # With 32 bits no array has that length, whatever its items.
+        with refused(
+            ValueError, match=r"argument 'x': (expected an array that fits memory, got|.* is)"
+        ):
             raw(2.0, length, np.ones(1))
 
 

@@ -968,7 +968,7 @@ def test_structs_with_pointers(declare):
     assert total({"items": items[1:], "count": 2}) == 3
     assert total(ffi.new(pointing, (items, 3))[0]) == 3
     assert total((None, 0)) == 0
-    for wrong in (np.zeros(4), [1, 2], items[::2], items.astype(">i4"), 5):
+    for wrong in (np.zeros(4), [1, 2], items[::2], items.astype(items.dtype.newbyteorder()), 5):
         with refused(TypeError, match=r"^sum_pointing\(\): argument 0: .*'items'"):
             total((wrong, 2))
 

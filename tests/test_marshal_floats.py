@@ -189,7 +189,7 @@ def test_longdouble_keeps_its_precision():
     info = np.finfo(np.longdouble)
     for value in (1 + info.eps, info.max, info.smallest_subnormal, np.longdouble(1) / 3):
         for number in (value, -value):
-            assert is_same(same("longdouble", number), number)
+            assert is_same(same("longdouble", number), np.longdouble(number))
             pair = np.clongdouble(number)
             assert same("complex_longdouble", number).real == number
             assert same("complex_longdouble", pair) == pair

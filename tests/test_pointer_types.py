@@ -81,6 +81,8 @@ def test_copies(c_type):
 
 def test_equality():
     for (left, a), (right, b) in itertools.product(POINTERS.items(), pointers().items()):
+        if t.longdouble == t.double:
+            left, right = (name.replace("long double", "double") for name in (left, right))
         assert (a == b) is (left == right), (a, b)
         assert (a != b) is (left != right), (a, b)
         assert hash(a) == hash(b) or a != b

@@ -10,11 +10,11 @@
 # The first run makes $PLATFORMS/ARCH (.platforms/ARCH by default; clones may share it): a compiler,
 # Python with NumPy and pytest, Cython. The compiler is one of the host's architecture for the
 # other: it is not emulated. Each run copies what changed in the working tree to
-# build/platform-ARCH, which is /src there, and hands FFI_* and CC of the environment on. Cython, too,
-# runs on the host, as its C is the same for all, and puts it where `setup.py build_ext --build-temp
-# build/temp` finds it. Mounts are private to the run; only QEMU's entry in the kernel's list of
-# binary formats (binfmt_misc) stays, until the next boot. A kernel that takes no entry will not do:
-# compilers failed in Debian's proot, which starts QEMU without one.
+# build/platform-ARCH, which is /src there, and hands FFI_* and CC of the environment on. Cython,
+# too, runs on the host, as its C is the same for all, and puts it where `setup.py build_ext
+# --build-temp build/temp` finds it. Mounts are private to the run; only QEMU's entry in the
+# kernel's list of binary formats (binfmt_misc) stays, until the next boot. A kernel that takes no
+# entry will not do: compilers failed in Debian's proot, which starts QEMU without one.
 
 # shellcheck disable=SC2086  # lists of words
 set -eu
@@ -118,7 +118,8 @@ enter() {
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
         mount --bind "$tree" "$root/src"
-        exec setarch "$cpu" chroot "$root" sh -c "cd /src && exec \"\$@\"" sh "$@"' sh "$root" "$tree" "$native" "$@"
+        exec setarch "$cpu" chroot "$root" sh -c "cd /src && exec \"\$@\"" sh "$@"' \
+        sh "$root" "$tree" "$native" "$@"
 }
 
 # Put the host's gcc for the architecture into the system. The package cannot be installed there: it
@@ -136,6 +137,8 @@ add_gcc() {
         for name in gcc cc "$gnu-gcc"; do
             ln -s "/usr/bin/$gnu-gcc-$gcc" "/usr/local/bin/$name"
         done
+        ln -s "/usr/bin/$gnu-readelf" /usr/local/bin/readelf
+        ln -s "/usr/bin/$gnu-nm" /usr/local/bin/nm
         gcc --version' sh "$gcc" "$gnu" "$host"
 }
 
