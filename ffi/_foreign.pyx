@@ -135,7 +135,7 @@ cdef int check_complex(object prototype, str text) except -1:
     for part in (prototype.rtype, *[parameter.type for parameter in prototype.parameters]):
         if part is types.complex_float:
             raise FFINotImplementedError(
-                "a function of Cython with complex numbers of floats by value is not called on this "
-                f"machine, where they may be passed in two ways: {shorten(text)}"
+                "a function of Cython with complex numbers of floats by value is not called on "
+                f"this machine, where they may be passed in two ways: {shorten(text)}"
             )
     return 0
