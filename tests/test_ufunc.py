@@ -235,7 +235,8 @@ def test_the_dtype_chooses(library):
     ufunc = ffi.vectorize(complex_, double, float_, int_, name="subtract", doc="Subtract.")
     assert (ufunc.__name__, ufunc.__doc__.splitlines()[-1]) == ("subtract", "Subtract.")
     # The order is NumPy's: from small to large, whatever they were given in.
-    assert ufunc.types == ["ff->f", "ii->i", "dd->d", "DD->D"]
+    i = np.dtype("i4").char
+    assert ufunc.types == ["ff->f", f"{i}{i}->{i}", "dd->d", "DD->D"]
     for dtype, expected in {
         "f2": "f4", "f4": "f4", "f8": "f8", "c8": "c16", "c16": "c16", "i1": "f4", "i4": "i4",
         "u4": "f8", "?": "f4",
@@ -243,7 +244,7 @@ def test_the_dtype_chooses(library):
         x = np.array([3, 1]).astype(dtype)
         assert ufunc(x, x).dtype == expected
     assert ufunc(np.float32(1), 1.5).dtype == np.float32
-    assert ufunc(1, 2).dtype == np.float64
+    assert ufunc(np.int64(1), np.int64(2)).dtype == np.float64
 
 
 def test_defaults(library):
@@ -261,10 +262,10 @@ def test_several_that_do_not_fit(library):
         ffi.vectorize(double, library.function("float f32(float a, float b)"), double)
     with refused(TypeError, match="function 1 has 1 inputs and 1 outputs, function 0 has 2 inputs"):
         ffi.vectorize(double, library.function("double call_kept(double)"))
-    # `long` and `long long` are the same here.
+    # These are the same everywhere.
     with refused(ValueError, match="both take"):
         ffi.vectorize(
-            library.function("long i64(long a, long b)"),
+            library.function("int64_t i64(int64_t a, int64_t b)"),
             library.function("long long i64(long long a, long long b)"),
         )
 
