@@ -230,7 +230,7 @@ def test_lengths_that_outputs_tell(library):
 
 
 def test_lengths_that_do_not_fit(library):
-    length = vectorized(library, "int length8(signed char n, const char x[n])")
+    length = vectorized(library, "int length8(signed char n, const signed char x[n])")
     x = np.zeros(200, np.int8)
     assert length(x[:127]) == 127
     with refused(OverflowError, match=r"length8\(\): argument 'n': .* 'signed char n', got 128"):

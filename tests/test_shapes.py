@@ -269,7 +269,7 @@ def test_wrong_arrays(lib):
     x = np.ones(4)
     for wrong, kind in (
         (x.astype(np.float32), TypeError),
-        (x.astype(">f8"), TypeError),
+        (x.astype(x.dtype.newbyteorder()), TypeError),
         (np.ones(8)[::2], TypeError),
         (np.zeros(33, np.uint8)[1:].view(np.float64), ValueError),
         ([1.0] * 4, TypeError),
