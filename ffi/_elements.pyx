@@ -198,9 +198,10 @@ cdef void call_by_registers(
         move = argument.first
         while move < argument.end:
             number = register_of(move)
-            feed = &call.integers[number]
             if number >= REGISTERS_INTEGERS:
                 feed = &call.vectors[number - REGISTERS_INTEGERS]
+            else:
+                feed = &call.integers[number]
             if value.item is not NULL:
                 feed.word = <uint64_t><uintptr_t>value.item.address
                 feed.step = 0 if value.item.is_copied else <uint64_t>value.item.stride
