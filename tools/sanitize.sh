@@ -35,8 +35,8 @@ case $kind in
         sanitizers=-fsanitize=address,undefined
         preload="$(runtime libasan.so) $(runtime libubsan.so)"
         run="env LD_PRELOAD=$(echo "$preload" | tr ' ' :)"
-        # The tests of leaks measure memory, which the sanitizer keeps for a while; one measures time.
-        test $# != 0 || set -- tests --ignore-glob='*_leaks.py' -k "not read_fast"
+        # The tests of leaks measure memory, which the sanitizer keeps for a while.
+        test $# != 0 || set -- tests --ignore-glob='*_leaks.py'
         ;;
     thread)
         sanitizers=-fsanitize=thread
