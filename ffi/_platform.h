@@ -57,31 +57,25 @@ static const platform_abi platform_abis[] = {
     {NULL, 0},
 };
 
-/* Since libffi 3.5.  A shared library may be older or newer than the header; one inside the module is
-   the header's, and must not be taken for another one that is loaded too. */
-#if defined(FFI_IS_STATIC) && !defined(FFI_VERSION_NUMBER)
-#define ffi_get_version() NULL
-static inline int can_tell_version(void)
-{
-    return 0;
-}
-#elif defined(FFI_IS_STATIC)
-static inline int can_tell_version(void)
-{
-    return 1;
-}
-#else
-#ifdef __APPLE__
+#if !defined(FFI_IS_STATIC) && defined(__APPLE__)
 extern const char *ffi_get_version(void) __attribute__((weak_import));
-#else
+#elif !defined(FFI_IS_STATIC)
 extern const char *ffi_get_version(void) __attribute__((weak));
 #endif
 
-static inline int can_tell_version(void)
+/* The version of the libffi in use, which tells it since 3.5; NULL before.  A shared library may be
+   older or newer than the header; one inside the module is the header's, and must not be taken for
+   another one that is loaded too. */
+static inline const char *version_of_libffi(void)
 {
-    return ffi_get_version != NULL;
-}
+#if !defined(FFI_IS_STATIC)
+    return ffi_get_version == NULL ? NULL : ffi_get_version();
+#elif defined(FFI_VERSION_NUMBER)
+    return ffi_get_version();
+#else
+    return NULL;
 #endif
+}
 
 /* True when a thread may take the GIL and run Python code. */
 static inline int interpreter_is_running(void)

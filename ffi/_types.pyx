@@ -38,8 +38,7 @@ cdef extern from "_platform.h":
 
     const platform_abi platform_abis[]
 
-    bint can_tell_version()
-    const char *ffi_get_version()
+    const char *version_of_libffi()
 
     ctypedef struct slot_mutex:
         pass
@@ -447,9 +446,5 @@ def libffi_sizes():
     }
 
 
-cdef object version_of_libffi():
-    """The version of the libffi in use; None before 3.5, which does not tell."""
-    return ffi_get_version().decode() if can_tell_version() else None
-
-
-libffi_version = version_of_libffi()
+# None before 3.5, which does not tell.
+libffi_version = None if version_of_libffi() is NULL else version_of_libffi().decode()
