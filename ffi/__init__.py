@@ -9,6 +9,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   errors      exceptions
 #   libffi      libffi's declarations
 #   _likely     which way branches mostly go
+#   _locks      locks of memory that several threads use
 #   _types      what a type is; the scalar types
 #   _layouts    structs, unions, arrays, pointers; how C spells a type
 #   _specs      what is taken as a type: members, dtypes, names

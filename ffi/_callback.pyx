@@ -28,6 +28,7 @@ from ffi._buffers cimport Descr, Keepers, settle
 from ffi._capsule cimport capsule_of
 from ffi._closure cimport Caller, close_caller, open_caller, result_size, widen
 from ffi._function cimport Function
+from ffi._locks cimport Mutex, lock_mutex, unlock_mutex
 from ffi._shapes cimport MAX_AXES, MAX_VARIABLES, UNKNOWN, length_at, length_of
 from ffi._signature cimport Signature, Step, argument_name, python_signature, to_signature
 from ffi._specs cimport to_type
@@ -49,13 +50,6 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     bint __builtin_mul_overflow(Py_ssize_t a, Py_ssize_t b, Py_ssize_t *product) noexcept
-
-cdef extern from "_platform.h":
-    ctypedef struct slot_mutex:
-        pass
-
-    void slot_lock(slot_mutex *mutex)
-    void slot_unlock(slot_mutex *mutex)
 
 cdef extern from "numpy/arrayobject.h":
     PyObject *PyArray_NewFromDescr(
@@ -436,7 +430,7 @@ cdef int convert_result(Callback self, object value, char *rvalue) except -1:
 
 
 # Of what the callbacks' results point at.
-cdef slot_mutex kept_lock
+cdef Mutex kept_lock
 
 
 cdef int convert_other(Callback self, object value, char *rvalue) except -1:
@@ -450,9 +444,9 @@ cdef int convert_other(Callback self, object value, char *rvalue) except -1:
         store_object(rtype, result, value, keepers)
         settle(keepers)
         # C may read it when Python has gone on. What the last result kept ends after the lock.
-        slot_lock(&kept_lock)
+        lock_mutex(&kept_lock)
         keepers, self.kept = self.kept, keepers
-        slot_unlock(&kept_lock)
+        unlock_mutex(&kept_lock)
         widen(signature.cif, result, rvalue)
     finally:
         free(result)

@@ -27,6 +27,7 @@ from ffi._buffers cimport CodePointer
 from ffi._cif cimport CIF, check_libffi, check_status, result_at
 from ffi._direct cimport MAX_THUNKS, set_handler, take_thunk
 from ffi._frames cimport Frame, Thread, current_thread, raise_error, swap_in, swap_out
+from ffi._locks cimport Mutex, expect_hold, lock_mutex, try_hold, unlock_mutex
 from ffi._types cimport describe, type_name
 
 cdef extern from "Python.h":
@@ -40,14 +41,6 @@ cdef extern from "_attach.h":
 
 cdef extern from "_platform.h":
     bint is_main_thread() nogil
-
-    ctypedef struct slot_mutex:
-        pass
-
-    void slot_lock(slot_mutex *mutex) nogil
-    void slot_unlock(slot_mutex *mutex) nogil
-    void slot_expect(PyObject *object)
-    bint slot_hold(PyObject *object)
 
 cdef enum:
     # A dead closure's code answers at least until so many others have died.
@@ -63,7 +56,7 @@ cdef struct Slot:
     size_t result_size                  # bytes that C reads
     bint is_caller                      # what it is or was the code of
     char *instead                       # of a caller's result: room for it; NULL if there was none
-    slot_mutex mutex                    # of `function` and `instead`
+    Mutex mutex                         # of `function` and `instead`
     uint64_t died                       # how many had died by then
     Slot *next                          # in the quarantine
 
@@ -76,9 +69,9 @@ cdef struct Queue:
 
 cdef Queue queues[QUEUES]
 cdef uint64_t deaths = 0
-cdef slot_mutex quarantine
+cdef Mutex quarantine
 # Of what callers were given to, and of the exceptions that go there.
-cdef slot_mutex calls_lock
+cdef Mutex calls_lock
 # The process in whose memory a closure's code is shared with its forked children; None while all
 # code is private, in the mapping that ends where the other two say.
 cdef object sharing_process = None
@@ -157,11 +150,11 @@ cdef class Closure(CodePointer):
             self.slot = take_slot(cif)
         except Error as exc:
             raise located(exc, "Closure()") from None
-        slot_expect(<PyObject *>function)
-        slot_lock(&self.slot.mutex)
+        expect_hold(<PyObject *>function)
+        lock_mutex(&self.slot.mutex)
         self.slot.is_caller = False
         self.slot.function = <PyObject *>function
-        slot_unlock(&self.slot.mutex)
+        unlock_mutex(&self.slot.mutex)
         self.code = self.slot.code
 
     def __dealloc__(self):
@@ -187,7 +180,7 @@ cdef Slot *reuse(CIF cif) except? NULL:
     cdef Slot *previous = NULL
     cdef Queue *queue = queue_of(cif)
     cdef bint has_shared = is_fork_of_sharer()
-    slot_lock(&quarantine)
+    lock_mutex(&quarantine)
     try:
         slot = queue.oldest
         while slot is not NULL and deaths - slot.died >= QUARANTINE:
@@ -200,7 +193,7 @@ cdef Slot *reuse(CIF cif) except? NULL:
             previous = slot
             slot = slot.next
     finally:
-        slot_unlock(&quarantine)
+        unlock_mutex(&quarantine)
     return NULL
 
 
@@ -221,10 +214,10 @@ cdef void unlink(Queue *queue, Slot *previous, Slot *slot) noexcept:
 cdef void retire(Slot *slot) noexcept:
     global deaths
     cdef Queue *queue = queue_of(<CIF>slot.cif)
-    slot_lock(&slot.mutex)
+    lock_mutex(&slot.mutex)
     slot.function = NULL
-    slot_unlock(&slot.mutex)
-    slot_lock(&quarantine)
+    unlock_mutex(&slot.mutex)
+    lock_mutex(&quarantine)
     deaths += 1
     slot.died = deaths
     if queue.newest is NULL:
@@ -232,7 +225,7 @@ cdef void retire(Slot *slot) noexcept:
     else:
         queue.newest.next = slot
     queue.newest = slot
-    slot_unlock(&quarantine)
+    unlock_mutex(&quarantine)
 
 
 cdef Slot *new_slot(CIF cif) except NULL:
@@ -240,9 +233,9 @@ cdef Slot *new_slot(CIF cif) except NULL:
     if slot is NULL:
         raise MemoryError
     if cif.plan is not NULL:
-        slot_lock(&quarantine)
+        lock_mutex(&quarantine)
         slot.code = take_thunk(cif.plan, slot)
-        slot_unlock(&quarantine)
+        unlock_mutex(&quarantine)
     if slot.code is NULL:
         try:
             prepare_libffi(slot, cif)
@@ -421,9 +414,9 @@ cdef void detach(int attached) noexcept nogil:
 
 
 cdef void write_instead(Slot *slot, void *rvalue) noexcept nogil:
-    slot_lock(&slot.mutex)
+    lock_mutex(&slot.mutex)
     memcpy(rvalue, slot.instead, slot.result_size)
-    slot_unlock(&slot.mutex)
+    unlock_mutex(&slot.mutex)
 
 
 cdef void run(
@@ -431,12 +424,12 @@ cdef void run(
 ) noexcept:
     cdef object cif = <object>slot.cif
     cdef object function = None
-    slot_lock(&slot.mutex)
-    if slot.function is not NULL and slot_hold(slot.function):
+    lock_mutex(&slot.mutex)
+    if slot.function is not NULL and try_hold(slot.function):
         # Owned from here on: the closure may die while it runs.
         function = <object>slot.function
         Py_DECREF(function)
-    slot_unlock(&slot.mutex)
+    unlock_mutex(&slot.mutex)
     try:
         if function is None:
             kind = "callback" if slot.is_caller else "closure"
@@ -488,23 +481,23 @@ cdef void fail(object error, object caller, Frame *frame, void *rvalue) noexcept
         except BaseException as exc:
             error = exc
     # A call on another thread may have ended meanwhile, and may not end now.
-    slot_lock(&calls_lock)
+    lock_mutex(&calls_lock)
     if isinstance(caller, Caller):
         frame = call_of(<Caller>caller, frame)
     if frame is not NULL and frame.error is NULL:
         Py_INCREF(error)
         frame.error = <void *>error
-    slot_unlock(&calls_lock)
+    unlock_mutex(&calls_lock)
     if frame is NULL:
         report(error, caller)
 
 
 cdef bint has_failed(Caller self, Frame *frame) noexcept:
     """Whether the call that an exception would travel to has one already."""
-    slot_lock(&calls_lock)
+    lock_mutex(&calls_lock)
     frame = call_of(self, frame)
     cdef bint failed = frame is not NULL and frame.error is not NULL
-    slot_unlock(&calls_lock)
+    unlock_mutex(&calls_lock)
     return failed
 
 
@@ -516,20 +509,20 @@ cdef Frame *call_of(Caller self, Frame *frame) noexcept:
 
 
 cdef int give_to_call(Caller self, Frame *frame) except -1:
-    slot_lock(&calls_lock)
+    lock_mutex(&calls_lock)
     try:
         self.calls.append(<uintptr_t>frame)
     finally:
-        slot_unlock(&calls_lock)
+        unlock_mutex(&calls_lock)
     return 0
 
 
 cdef int take_from_call(Caller self, Frame *frame) except -1:
-    slot_lock(&calls_lock)
+    lock_mutex(&calls_lock)
     try:
         self.calls.remove(<uintptr_t>frame)
     finally:
-        slot_unlock(&calls_lock)
+        unlock_mutex(&calls_lock)
     return 0
 
 
@@ -555,12 +548,12 @@ cdef int open_caller(Caller self, CIF cif, const char *instead) except -1:
             retire(slot)
             raise MemoryError
         slot.instead = room
-    slot_expect(<PyObject *>self)
-    slot_lock(&slot.mutex)
+    expect_hold(<PyObject *>self)
+    lock_mutex(&slot.mutex)
     memcpy(slot.instead, instead, slot.result_size)
     slot.is_caller = True
     slot.function = <PyObject *>self
-    slot_unlock(&slot.mutex)
+    unlock_mutex(&slot.mutex)
     self.slot = slot
     self.cif = cif
     self.code = slot.code
@@ -571,9 +564,9 @@ cdef void close_caller(Caller self) noexcept:
     if self.slot is not NULL:
         if self.cif.rtype.code == _types.POINTER or self.cif.rtype.has_pointer:
             # What it points at goes with the caller.
-            slot_lock(&self.slot.mutex)
+            lock_mutex(&self.slot.mutex)
             memset(self.slot.instead, 0, self.slot.result_size)
-            slot_unlock(&self.slot.mutex)
+            unlock_mutex(&self.slot.mutex)
         retire(self.slot)
         self.slot = NULL
 

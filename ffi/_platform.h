@@ -98,59 +98,6 @@ static inline int is_main_thread(void)
 #endif
 }
 
-/* Slots of closures are read by whatever thread C calls from.  The GIL guards them where there
-   is one. */
-#ifdef Py_GIL_DISABLED
-typedef PyMutex slot_mutex;
-#define slot_lock(mutex) PyMutex_Lock(mutex)
-#define slot_unlock(mutex) PyMutex_Unlock(mutex)
-#else
-typedef char slot_mutex;
-#define slot_lock(mutex) ((void)(mutex))
-#define slot_unlock(mutex) ((void)(mutex))
-#endif
-
-/* A reference to what a slot points at but does not own: 0 where that is at its end, and waits for
-   the slot.  With a GIL nothing else runs in between. */
-#ifndef Py_GIL_DISABLED
-#define slot_expect(object) ((void)(object))
-static inline int slot_hold(PyObject *object)
-{
-    Py_INCREF(object);
-    return 1;
-}
-#elif PY_VERSION_HEX >= 0x030E0000
-#define slot_expect(object) PyUnstable_EnableTryIncRef(object)
-#define slot_hold(object) PyUnstable_TryIncRef(object)
-#else
-/* What these do, which Python 3.13 does for weak references: see "Biased reference counting" in
-   PEP 703. */
-static inline void slot_expect(PyObject *object)
-{
-    Py_ssize_t shared = _Py_atomic_load_ssize_relaxed(&object->ob_ref_shared);
-    while (!_Py_IsImmortal(object) && (shared & _Py_REF_SHARED_FLAG_MASK) == 0)
-        if (_Py_atomic_compare_exchange_ssize(&object->ob_ref_shared, &shared,
-                                              shared | _Py_REF_MAYBE_WEAKREF))
-            break;
-}
-static inline int slot_hold(PyObject *object)
-{
-    Py_ssize_t shared;
-    if (_Py_IsImmortal(object) ||
-        (_Py_IsOwnedByCurrentThread(object) &&
-         _Py_atomic_load_uint32_relaxed(&object->ob_ref_local) > 0)) {
-        Py_INCREF(object);
-        return 1;
-    }
-    shared = _Py_atomic_load_ssize_relaxed(&object->ob_ref_shared);
-    while (shared != 0 && shared != _Py_REF_MERGED)
-        if (_Py_atomic_compare_exchange_ssize(&object->ob_ref_shared, &shared,
-                                              shared + (1 << _Py_REF_SHARED_SHIFT)))
-            return 1;
-    return 0;
-}
-#endif
-
 #if defined(__s390x__)
 #define MACHINE_IS_S390X 1
 #else

@@ -22,6 +22,7 @@ from libc.stdint cimport (
 from libc.stdlib cimport free
 
 from ffi cimport libffi
+from ffi._locks cimport Mutex, lock_mutex, unlock_mutex
 
 cnp.import_array()
 
@@ -39,12 +40,6 @@ cdef extern from "_platform.h":
     const platform_abi platform_abis[]
 
     const char *version_of_libffi()
-
-    ctypedef struct slot_mutex:
-        pass
-
-    void slot_lock(slot_mutex *mutex)
-    void slot_unlock(slot_mutex *mutex)
 
 
 @cython.final
@@ -244,7 +239,7 @@ class _Identity:
 # Weak references, by a type's own part of its identity and those of the types it is made of.
 cdef dict _identities = {}
 # Not a critical section: those are given up where another begins, such as the dict's own.
-cdef slot_mutex identities_lock
+cdef Mutex identities_lock
 
 
 cdef object to_identity(tuple key):
@@ -252,7 +247,7 @@ cdef object to_identity(tuple key):
     reference = KeyedRef(made, _forget, key)
     identity = known = None
     # No Python code runs while this is locked, nor ends what it would run for.
-    slot_lock(&identities_lock)
+    lock_mutex(&identities_lock)
     try:
         known = _identities.get(key)
         if known is not None:
@@ -261,18 +256,18 @@ cdef object to_identity(tuple key):
             _identities[key] = reference
             identity = made
     finally:
-        slot_unlock(&identities_lock)
+        unlock_mutex(&identities_lock)
     return identity
 
 
 def _forget(reference):
     key = reference.key
-    slot_lock(&identities_lock)
+    lock_mutex(&identities_lock)
     try:
         if _identities.get(key) is reference:
             del _identities[key]
     finally:
-        slot_unlock(&identities_lock)
+        unlock_mutex(&identities_lock)
 
 
 cdef Type set_key(Type self, tuple key, tuple parts):
