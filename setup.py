@@ -35,6 +35,7 @@ MODULES = [
     "_dl",
     "_cif",
     "_core",
+    "_slots",
     "_closure",
     "_shapes",
     "_signature",

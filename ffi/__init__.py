@@ -40,6 +40,7 @@ See https://sourceware.org/libffi/ for the library underneath; the guide is in `
 #   _frames     what each thread keeps: the calls that run, errno
 #   _cif        CIF: what a function takes and returns
 #   _core       call
+#   _slots      code that C calls, and its life
 #   _closure    C calls Python
 #   _shapes     the lengths that array parameters tell and want
 #   _signature  what a typed call does with each argument

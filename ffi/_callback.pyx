@@ -1,7 +1,7 @@
 """Callbacks: Python functions that C calls with values, by a prototype.
 
 The signature is read the other way round: what a call of C would convert to C is converted to
-Python here. `_closure` has the machine code, and what exceptions do.
+Python here. `_closure` has what exceptions do, `_slots` the machine code.
 """
 
 from ffi import cdecl
@@ -26,11 +26,12 @@ from libc.string cimport memcpy
 from ffi cimport _marshal, _types
 from ffi._buffers cimport Descr, Keepers, settle
 from ffi._capsule cimport capsule_of
-from ffi._closure cimport Caller, close_caller, open_caller, result_size, widen
+from ffi._closure cimport Caller, close_caller, open_caller, widen
 from ffi._function cimport Function
 from ffi._locks cimport Mutex, lock_mutex, unlock_mutex
 from ffi._shapes cimport MAX_AXES, MAX_VARIABLES, UNKNOWN, length_at, length_of
 from ffi._signature cimport Signature, Step, argument_name, python_signature, to_signature
+from ffi._slots cimport result_size
 from ffi._specs cimport to_type
 from ffi._types cimport Type, defined, describe
 from ffi._values cimport load_object, new_keepers, set_callback_maker, store_object

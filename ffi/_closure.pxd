@@ -1,13 +1,9 @@
-# Machine code that calls Python.
+# C calls Python.
 
 from ffi._buffers cimport CodePointer
 from ffi._cif cimport CIF
 from ffi._frames cimport Frame
-
-
-# The code of one closure. A slot is never freed: C may call it long after the Python object is
-# gone. It is used again, but only for an equal CIF, so that even then the arguments are sound.
-cdef struct Slot
+from ffi._slots cimport Slot
 
 
 # What converts values for a function of Python's: base of the typed callbacks.
@@ -26,7 +22,6 @@ cdef class Caller(CodePointer):
 # Make code for a caller; `instead` is what C gets when there is no result, `result_size` bytes.
 cdef int open_caller(Caller self, CIF cif, const char *instead) except -1
 cdef void close_caller(Caller self) noexcept
-cdef size_t result_size(CIF cif) noexcept
 cdef void widen(CIF cif, const char *result, char *rvalue) noexcept
 
 
