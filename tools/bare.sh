@@ -10,34 +10,15 @@
 
 set -eu
 
-say() {
-    echo "bare: $*" >&2
-}
-
-die() {
-    say "$@"
-    exit 1
-}
-
 cd "$(dirname "$0")/.."
+tool=bare
+. tools/debian.sh
+
 wheel=${1:-$(echo dist/*.whl)}
 test -f "$wheel" || die "no wheel at $wheel: make wheel"
-test "$(id -u)" = 0 || die "needs root, to make and enter a Debian: use sudo"
-command -v apt-get >/dev/null || die "needs apt-get: works on Debian only"
 
 python=${PYTHON:-python3}
 root=${BARE:-.platforms/bare}
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-# shellcheck disable=SC2016  # apt-get's own words
-mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | head -n 1)}
-test -n "$mirror" || die "set MIRROR to the address of a Debian mirror"
-
-need() {
-    test -e "$1" && return
-    say "installing $2"
-    set -- env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$2"
-    "$@" || { apt-get update -qq && "$@"; }
-}
 
 enter() {
     env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"
@@ -55,7 +36,7 @@ make_root() {
     touch "$root/.made"
 }
 
-need /usr/sbin/debootstrap debootstrap
+need debootstrap debootstrap
 need $keyring debian-archive-keyring
 test -e "$root/.made" || make_root
 
@@ -72,7 +53,6 @@ rm -rf "$root/opt/ffi"
     --platform "manylinux2014_$arch" --platform "manylinux_2_28_$arch" \
     --target "$root/opt/ffi" "$wheel"
 cp README.md "$root/opt"
-
 
 # All of README.md, by direct calls if the machine has them, and by the libffi in the wheel.
 for direct in "" 1; do

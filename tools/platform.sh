@@ -20,21 +20,15 @@
 set -eu
 
 release=trixie
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 gcc=14  # its
 packages="ca-certificates libc6-dev libffi-dev make pkg-config python3 python3-cffi python3-dev
     python3-joblib python3-numpy python3-pycparser python3-pygments python3-pytest python3-scipy
     python3-setuptools"
 modules="Cython>=3.1 pytest>=8.4"  # younger than the release's
 
-say() {
-    echo "platform: $*" >&2
-}
-
-die() {
-    say "$@"
-    exit 1
-}
+cd "$(dirname "$0")/.."
+tool=platform
+. tools/debian.sh
 
 test $# -ge 2 || die "usage: tools/platform.sh ARCH COMMAND [ARGUMENT...]"
 arch=$1
@@ -51,14 +45,6 @@ case $arch in
     s390x) cpu=s390x wheel=s390x gnu=s390x-linux-gnu class='\x02\x02' machine='\x00\x16' ;;
     *) die "unknown architecture $arch; known are arm64, armhf, i386, riscv64, s390x" ;;
 esac
-test "$(id -u)" = 0 || die "needs root, to make and enter a Debian for $arch: use sudo"
-command -v apt-get >/dev/null || die "needs apt-get: works on Debian and Ubuntu only"
-
-# shellcheck disable=SC2016  # apt-get's own words
-mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | head -n 1)}
-test -n "$mirror" || die "set MIRROR to the address of a Debian mirror"
-
-cd "$(dirname "$0")/.."
 host=$(dpkg --print-architecture)
 python=${PYTHON:-python3}
 platforms=${PLATFORMS:-.platforms}
@@ -67,14 +53,6 @@ platforms=$(cd "$platforms" && pwd)
 root=$platforms/$arch
 tree=$PWD/build/platform-$arch
 qemu=${cpu:+$platforms/qemu/usr/bin/qemu-$cpu}
-
-# Install package $2 of the host where file or program $1 is missing.
-need() {
-    command -v "$1" >/dev/null || test -e "$1" && return
-    say "installing $2"
-    set -- env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$2"
-    "$@" || { apt-get update -qq && "$@"; }
-}
 
 # Get QEMU of the same release as the systems, whatever the host's; it is linked statically.
 get_qemu() {

@@ -32,7 +32,7 @@ for version in 3.10 3.11 3.12 3.13 3.13t 3.14 3.14t; do
     fi
     log=build/pythons/$version.log
     result=0
-    target=test
+    target="test"
     test "$version" = "${version%t}" || target=nogil
     make $target PYTHON="$python" VENV=.venv-$version ARGS="$*" >$log 2>&1 || result=$?
     full=$(.venv-$version/bin/python -c 'import platform; print(platform.python_version())')

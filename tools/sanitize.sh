@@ -33,8 +33,7 @@ runtime() {
 case $kind in
     address)
         sanitizers=-fsanitize=address,undefined
-        preload="$(runtime libasan.so) $(runtime libubsan.so)"
-        run="env LD_PRELOAD=$(echo "$preload" | tr ' ' :)"
+        run="env LD_PRELOAD=$(runtime libasan.so):$(runtime libubsan.so)"
         # The tests of leaks measure memory, which the sanitizer keeps for a while.
         test $# != 0 || set -- tests --ignore-glob='*_leaks.py'
         ;;
