@@ -1,5 +1,5 @@
-/* What Cython cannot say about the platform: which complex types and ABI names libffi's
-   headers have, its version, and whether the interpreter can still be entered. */
+/* What Cython cannot say about the platform: which ABI names libffi's headers have, its version, and
+   whether the interpreter can still be entered. */
 #ifndef FFI_PLATFORM_H
 #define FFI_PLATFORM_H
 
@@ -8,16 +8,6 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#ifdef FFI_TARGET_HAS_COMPLEX_TYPE
-#define FFI_COMPLEX_FLOAT (&ffi_type_complex_float)
-#define FFI_COMPLEX_DOUBLE (&ffi_type_complex_double)
-#define FFI_COMPLEX_LONGDOUBLE (&ffi_type_complex_longdouble)
-#else
-#define FFI_COMPLEX_FLOAT NULL
-#define FFI_COMPLEX_DOUBLE NULL
-#define FFI_COMPLEX_LONGDOUBLE NULL
-#endif
 
 /* The members of enum ffi_abi differ by target and are not macros; these conditions are those
    of the targets' ffitarget.h.  A target not listed has `default`, `first` and `last`. */

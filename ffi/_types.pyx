@@ -28,11 +28,12 @@ cnp.import_array()
 
 IS_BIG_ENDIAN = sys.byteorder == "big"
 
-cdef extern from "_platform.h":
+cdef extern from "_complex.h":
     libffi.ffi_type *FFI_COMPLEX_FLOAT
     libffi.ffi_type *FFI_COMPLEX_DOUBLE
     libffi.ffi_type *FFI_COMPLEX_LONGDOUBLE
 
+cdef extern from "_platform.h":
     ctypedef struct platform_abi:
         const char *name
         int value

@@ -6,7 +6,6 @@ import array
 import ctypes
 import itertools
 import mmap
-import platform
 import threading
 
 import numpy as np
@@ -14,9 +13,6 @@ import pytest
 from checks import HAS_GIL, STRUCTS, VALUES, plain, refused
 
 import ffi
-
-# libffi 3.4 knows none there.
-NO_COMPLEX = platform.machine() == "riscv64" and ffi.libffi_version is None
 
 t = ffi.types
 WORD = ffi.sizeof.ffi_arg
@@ -99,10 +95,6 @@ def test_result_goes_to_an_offset(add):
 )
 def test_every_type_there_and_back(symbol, name, value):
     type = STRUCTS.get(name) or t[name]
-    if name.startswith("complex") and NO_COMPLEX:
-        with refused(NotImplementedError, match=f"libffi cannot pass {name} by value"):
-            ffi.CIF(type, type)
-        return
     cif = ffi.CIF(type, type)
     rvalue = np.full(max(WORD, type.size) + 16, 0xAA, np.uint8)
     args = cif.pack(value)
