@@ -23,6 +23,7 @@ from ffi cimport _marshal, _types
 from ffi._buffers cimport Borrowed, Keepers, borrow, examine, give_back, is_integer, settle
 from ffi._direct cimport make_plan
 from ffi._faults cimport check_faults
+from ffi._layouts cimport as_argument
 from ffi._specs cimport to_type
 from ffi._types cimport IS_BIG_ENDIAN, Type, check_has_values, shorten
 
@@ -304,7 +305,7 @@ cdef int prepare(CIF self, tuple types, object variadic) except -1:
     by_value = 0
     for i in range(<Py_ssize_t>self.nargs):
         atype = self.arguments[i]
-        self.ffi_types[i] = atype.ffi
+        self.ffi_types[i] = as_argument(atype) if i < len(self.atypes) else atype.ffi
         end = (end + atype.alignment - 1) // atype.alignment * atype.alignment
         self.offsets[i] = end
         end += atype.size

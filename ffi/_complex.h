@@ -8,7 +8,7 @@
 #define FFI_COMPLEX_FLOAT (&ffi_type_complex_float)
 #define FFI_COMPLEX_DOUBLE (&ffi_type_complex_double)
 #define FFI_COMPLEX_LONGDOUBLE (&ffi_type_complex_longdouble)
-#elif defined(__riscv)
+#elif defined(__riscv) && __riscv_xlen == 64
 /* Libffi 3.4 has none there.  They are passed "as though" they were structs of two: RISC-V Calling
    Conventions, Hardware Floating-point Calling Convention. */
 #define AS_STRUCT(name, part, type)                               \

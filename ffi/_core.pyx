@@ -50,6 +50,9 @@ cdef extern from "_call_plan.h":
         void *plan, void (*fn)() noexcept nogil, void *rvalue, void **avalues
     ) nogil
 
+cdef extern from "_platform.h":
+    bint MACHINE_IS_RISCV64
+
 cdef enum:
     # Calls with up to so many arguments allocate nothing.
     STACK_POINTERS = 32
@@ -66,6 +69,9 @@ cdef void invoke(CIF cif, void *fn, void *rvalue, void **avalues) noexcept nogil
         invoke_padded(cif, fn, rvalue, avalues)
     else:
         libffi.ffi_call(&cif.cif, <void (*)() noexcept nogil>fn, rvalue, avalues)
+    if MACHINE_IS_RISCV64 and rvalue is not NULL and cif.rtype.ffi is &libffi.ffi_type_uint32:
+        # In a register its sign is extended there, as if it had one.
+        (<uint64_t *>rvalue)[0] &= <uint64_t>0xFFFFFFFF
 
 
 # Storage of two registers for each small argument, zeros after its value.

@@ -1,5 +1,6 @@
 # The layouts of C's aggregates, and types made of types.
 
+from ffi cimport libffi
 from ffi._types cimport Type
 
 
@@ -30,5 +31,7 @@ cdef list member_names(Type type)
 # The declaration of a variable of this type, or the type as C spells it.
 cdef str spell(Type type, str name=*, bint short=*, bint const=*, bint in_c=*)
 
+# How libffi is to pass an argument, if it is no variadic one; NULL where it cannot.
+cdef libffi.ffi_type *as_argument(Type self) noexcept
 # What a struct of one member or an array of one item consists of, all the way in.
 cdef Type innermost(Type type)

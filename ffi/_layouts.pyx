@@ -16,6 +16,7 @@ from ffi cimport _types, libffi
 from ffi._types cimport BY_SPELLING, IS_BIG_ENDIAN, Type, defined, new_type, set_key, shorten
 
 cdef extern from "_platform.h":
+    bint MACHINE_IS_RISCV64
     bint MACHINE_IS_S390X
     bint UNNAMED_BIT_FIELDS_ALIGN
 
@@ -49,6 +50,17 @@ cdef int describe(Type self, libffi.ffi_type **elements) except -1:
     self.aggregate.elements = elements
     self.ffi = &self.aggregate
     return 0
+
+
+cdef libffi.ffi_type *as_argument(Type self) noexcept:
+    cdef Type inner
+    if MACHINE_IS_RISCV64 and self.ffi is not NULL:
+        inner = innermost(self)
+        if inner.code in (_types.FLOAT, _types.DOUBLE):
+            # A struct of one goes as itself, also in other registers when those of floats are used
+            # up, which libffi does not see of a struct.
+            return inner.ffi
+    return self.ffi
 
 
 cdef int describe_array(Type self, Type item, Py_ssize_t length) except -1:

@@ -94,6 +94,12 @@ static inline int is_main_thread(void)
 #define MACHINE_IS_S390X 0
 #endif
 
+#if defined(__riscv) && __riscv_xlen == 64
+#define MACHINE_IS_RISCV64 1
+#else
+#define MACHINE_IS_RISCV64 0
+#endif
+
 /* Whether a complex number of floats goes in the same registers as a struct of two.  It does not on
    i386, where such a struct is returned in memory, and on s390x, where the number goes by its
    address. */

@@ -341,6 +341,9 @@ def chosen_signatures(rng: random.Random) -> list[Signature]:
         (c.BOOL, [structure(c.Array(scalars["uint8"], 4096)), in_memory]),
         (long, [*named("double " * 9), two, structure(*named("long longdouble"))]),
         (None, [in_memory] * 12),
+        (None, [*named("double " * 8), structure(c.FLOAT), structure(c.Array(c.DOUBLE, 1))]),
+        (None, [structure(*named("float pointer")), structure(*named("double uint64"))]),
+        (scalars["uint32"], [structure(structure(c.DOUBLE)), structure(*named("pointer float"))]),
         (scalars["int8"], named("bool uint8 int8 uint16 int16 uint32 int32 " * 2)),
         (scalars["complex_longdouble"], named("int longdouble complex_longdouble int " * 3)),
     ]
