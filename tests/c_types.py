@@ -187,7 +187,8 @@ class Real(Scalar):
             digits = self.dtype.type(rng.getrandbits(info.nmant) | 1 << info.nmant)
             value = np.ldexp(digits, rng.randint(-40, 40) - info.nmant)
         value = -value if rng.random() < 0.5 else value
-        return value if self.suffix == "L" else float(value)
+        # NumPy gives a float64 where that is long double's format.
+        return self.dtype.type(value) if self.suffix == "L" else float(value)
 
     def literal(self, value: Any) -> str:
         sign = "-" if np.signbit(value) else ""
