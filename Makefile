@@ -113,5 +113,5 @@ $(BUILT): $(ENV) $(SOURCES)
 	touch $@
 
 $(VENV)/.extra-%: pyproject.toml | $(BUILT)
-	$(EDITABLE) '.[$*]'
+	$(EDITABLE) --only-binary scipy '.[$*]'
 	touch $@
