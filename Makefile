@@ -11,7 +11,7 @@ ARGS ?=
 
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
-EDITABLE = $(PIP) install --quiet --no-build-isolation --editable
+EDITABLE = $(PIP) install --quiet --no-build-isolation --only-binary scipy --editable
 
 SOURCES = setup.py pyproject.toml $(wildcard ffi/*.pyx ffi/*.pxd ffi/*.[chS])
 
@@ -113,5 +113,5 @@ $(BUILT): $(ENV) $(SOURCES)
 	touch $@
 
 $(VENV)/.extra-%: pyproject.toml | $(BUILT)
-	$(EDITABLE) --only-binary scipy '.[$*]'
+	$(EDITABLE) '.[$*]'
 	touch $@

@@ -59,11 +59,11 @@ if sys.platform == "linux":
             ("-O2", "-D_GNU_SOURCE", "-D_FORTIFY_SOURCE=2"),
             NUMBERS,
         ),
-        # A member is aligned further than its type, on 32-bit ARM.
+        # On 32-bit ARM a member is aligned further than its type; s390x's type is packed.
         "posix": (
             ("unistd.h", "signal.h", "sys/stat.h"),
             ("-D_GNU_SOURCE",),
-            (*NUMBERS, "__int128", "uc_regspace"),
+            (*NUMBERS, "__int128", "uc_regspace", "__vector128"),
         ),
         "math": (("math.h", "complex.h", "fenv.h"), (), NUMBERS),
         "gnu-math": (("math.h",), ("-D_GNU_SOURCE",), NUMBERS),
