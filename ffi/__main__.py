@@ -7,6 +7,7 @@ import argparse
 import ast
 import os
 import platform
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import ffi
+from ffi._cif import has_call_plan
 
 REPORT = """Without a command: the versions, paths, calling conventions and sizes that belong in a
 bug report."""
@@ -28,10 +30,11 @@ Arrays that C may write to are printed too."""
 LAYOUT = """Print the size, the alignment and the members of a C type, bytes from its beginning:
 `layout "struct { char c; double x; }"`."""
 
-DLADDR = """
-typedef struct { const char *file; void *base; const char *name; void *address; } info;
-int dladdr(const void *address, info *found);
-"""
+# What dladdr fills in; without declarations in C, which pycparser would read.
+DL_INFO = ffi.struct(dict.fromkeys(("file", "base", "name", "address"), ffi.types.pointer))
+
+# Numbers without literals in Python.
+NOT_FINITE = re.compile(r"[+-]?(inf|infinity|nan)", re.IGNORECASE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,16 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     call = commands.add_parser("call", help="call a C function", description=CALL)
     call.add_argument("library", help="a path, or a name such as m; '' for Python's own process")
     call.add_argument("prototype", help="the function as C declares it")
-    # Also those that begin with a minus sign.
-    call.add_argument("values", nargs=argparse.REMAINDER, help="its arguments")
+    call.add_argument("values", nargs="*", default=[], help="its arguments")
     layout = commands.add_parser("layout", help="show the layout of a type", description=LAYOUT)
     layout.add_argument("type", help="as C spells it")
-    options = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(words[:3] if words[:1] == ["call"] else words)
     try:
         if options.command == "call":
-            lines = call_lines(options.library, options.prototype, options.values)
+            # As they are, also those that begin with a minus sign.
+            lines = call_lines(options.library, options.prototype, words[3:])
         elif options.command == "layout":
-            lines = layout_lines(ffi.typeof(options.type))
+            lines = layout_lines(ffi.typeof(options.type.rstrip().removesuffix(";")))
         else:
             lines = report_lines()
         for line in lines:
@@ -87,7 +91,7 @@ def report_lines() -> Iterator[str]:
         "ffi": ffi.__version__,
         "": str(Path(ffi.__file__).parent),
         "calls": path_of_calls(),
-        "libffi": ffi.libffi_version or "before 3.5, which does not tell",
+        "libffi": ffi.libffi_version or "unknown: 3.5 and newer tell",
         " ": file_of_libffi(),
         "python": f"{platform.python_implementation()} {sys.version}".replace("\n", ""),
         "  ": sys.executable,
@@ -97,7 +101,7 @@ def report_lines() -> Iterator[str]:
         "system": platform.platform(),
         "machine": f"{platform.machine()}, {sys.byteorder}-endian",
         "compiler": f"{platform.python_compiler()} made Python",
-        "wheel tag": sysconfig.get_platform(),
+        "wheels": sysconfig.get_platform(),
     }
     width = max(map(len, rows)) + 2
     yield from (f"{name.strip():<{width}}{value}" for name, value in rows.items())
@@ -111,9 +115,12 @@ def report_lines() -> Iterator[str]:
 
 def path_of_calls() -> str:
     """Say how calls go."""
-    path = ffi.CIF("void").path
-    if path == "libffi" and os.environ.get("FFI_NO_DIRECT"):
-        return "libffi, as $FFI_NO_DIRECT says"
+    cif = ffi.CIF(ffi.types.void)
+    path: str = cif.path
+    if has_call_plan(cif):
+        path += " by its call plans"
+    if cif.path == "libffi" and os.environ.get("FFI_NO_DIRECT"):
+        path += ", as $FFI_NO_DIRECT says"
     return path
 
 
@@ -127,18 +134,18 @@ def version_of(name: str) -> str:
 
 def file_of_libffi() -> str:
     """Return the file with libffi's code."""
-    library = ffi.dlopen(None)
-    library.cdef(DLADDR)
+    pointer = ffi.types.pointer
+    dladdr = ffi.dlopen(None).function("dladdr", ffi.types.int, pointer, pointer)
     own = ffi.dlopen(ffi._core.__file__)
     try:
         address = ffi.dlsym(own, "ffi_call")
     except OSError:
         # Inside this package's own modules, which show nobody their names.
         return "linked into ffi"
-    found = ffi.new(library.types["info"])
-    if not library.dladdr(address, found):
+    found = ffi.new(DL_INFO)
+    if not dladdr(address, found):
         return "unknown"
-    return os.path.realpath(os.fsdecode(found[0].file.string()))
+    return os.path.realpath(os.fsdecode(ffi.string(found[0].file)))
 
 
 # --- a call
@@ -163,35 +170,55 @@ def call_lines(name: str, prototype: str, words: Sequence[str]) -> Iterator[str]
 
 def read_value(word: str, type: ffi.Type | None) -> Any:
     """Return the value that a word stands for; without a type, a number or else text."""
+    text = os.fsencode(word)  # the bytes that the shell gave
     if type is not None and type.name in ("const char *", "char") and word != "None":
-        return word
+        return text
     try:
         value = read_literal(word)
         if isinstance(value, list) and type is not None and type.target is not None:
-            value = to_array(value, type.target.dtype)
-    except (ValueError, TypeError, OverflowError) as error:
+            value = to_array(value, type.target)
+    except (ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
         if type is None:
-            return word
+            return text
         raise UnreadableError(f"{word!r} is no value for {type.name}") from error
     return value
 
 
 def read_literal(word: str) -> Any:
     """Return what Python's literals stand for, and the numbers that have none, such as inf."""
+    if NOT_FINITE.fullmatch(word):
+        return float(word)
     try:
         return ast.literal_eval(word)
-    except (ValueError, SyntaxError):
-        return float(word)
+    except SyntaxError as error:
+        raise ValueError(f"no literal: {error}") from error
 
 
-def to_array(values: list[Any], dtype: np.dtype[Any] | None) -> np.ndarray:
-    """Return an array of these values, none of them another than it was."""
-    if dtype is None:
+def to_array(values: list[Any], type: ffi.Type) -> np.ndarray:
+    """Return an array of these values, as strictly as they are passed one by one."""
+    if type.dtype is None:
         raise TypeError("nothing is known of its items")
-    array = np.array(values, dtype)
-    if dtype.kind in "iu" and array.tolist() != values:
-        raise OverflowError(f"{values} do not fit {dtype}")
+    shape = []
+    first: Any = values
+    while isinstance(first, list):
+        shape.append(len(first))
+        first = first[0] if first else None
+    array = np.zeros(shape, type.dtype)
+    storage = array.reshape(-1).view(np.uint8)
+    for i, value in enumerate(items_of(values, shape)):
+        ffi.write(type, storage, value, i * type.size)
     return array
+
+
+def items_of(values: Any, shape: Sequence[int]) -> Iterator[Any]:
+    """Yield the innermost items of lists of lists, which must have this shape."""
+    if not shape:
+        yield values
+        return
+    if not isinstance(values, list) or len(values) != shape[0]:
+        raise ValueError(f"expected a list of {shape[0]} items")
+    for value in values:
+        yield from items_of(value, shape[1:])
 
 
 def show(result: Any, type: ffi.Type) -> str:

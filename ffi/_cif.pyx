@@ -328,6 +328,11 @@ cdef int prepare(CIF self, tuple types, object variadic) except -1:
     return 0
 
 
+def has_call_plan(CIF cif):
+    """Tell whether calls go by a plan of libffi's, which 3.7 and newer make."""
+    return cif.call_plan is not NULL
+
+
 cdef int check_libffi(CIF self) except -1:
     cdef Py_ssize_t i
     check_described(self.rtype, "argument 'rtype'")

@@ -156,6 +156,10 @@ def test_wrong_words(capsys):
         (["m", "double cos(double)", "0.5"], repr(math.cos(0.5))),
         (["m", "double fabs(double)", "-inf"], "inf"),
         (["m", "double fabs(double)", "-1e-5"], "1e-05"),
+        (["m", "double fabs(double)", "-Infinity"], "inf"),
+        (["", "size_t strlen(const char *)", "--"], "2"),
+        (["", "size_t strlen(const char *)", "é\udce9"], "3"),
+        (["", "size_t strlen(char *)", "[72, 'i', 0]"], "2\n[b'H', b'i', b'']"),
         (["c", "int abs(int x)", "-5"], "5"),
         (["c", "int abs(int x)", "-0x10"], "16"),
         (["", "int atoi(const char *)", "42"], "42"),
@@ -220,6 +224,14 @@ def test_refused_calls(capsys, words, message):
         (["m", "double frexp(double, int *)", "1", "[4294967296]"], "is no value for int *"),
         (["m", "double frexp(double, int *)", "1", "['a']"], "is no value for int *"),
         (["m", "double frexp(double, int *)", "1", "[[1], [1, 2]]"], "is no value for int *"),
+        (["m", "double frexp(double, int *)", "1", "[None]"], "is no value for int *"),
+        (["m", "double frexp(double, int *)", "1", "[1, [2]]"], "is no value for int *"),
+        (["", "size_t strlen(char *)", "[300, 0]"], "is no value for char *"),
+        (["", "size_t strlen(char *)", "['ab', 0]"], "is no value for char *"),
+        (["m", "float modff(float, float *)", "1", "[1e300]"], "is no value for float *"),
+        (["m", "float modff(float, float *)", "1", "['1.5']"], "is no value for float *"),
+        (["m", "double cos(double)", "9" * 5000], "is no value for double"),
+        (["m", "double cos(double)", "-" * 20000 + "1"], "is no value for double"),
         (["", "void *memchr(const void *, int, size_t)", "[1]", "1", "1"], "const void *"),
     ],
 )
@@ -261,6 +273,12 @@ def test_layout_of_scalars(capsys):
     size, alignment = ffi.sizeof.longdouble, ffi.alignof.longdouble
     expected = f"longdouble: {size} bytes, alignment {alignment}\n"
     assert output(capsys, "layout", "long double") == expected
+
+
+def test_layout_of_a_declaration(capsys):
+    assert output(capsys, "layout", "struct {int a;}; ") == output(
+        capsys, "layout", "struct {int a;}"
+    )
 
 
 def test_refused_layouts(capsys):
