@@ -4,6 +4,8 @@ Consumers see `capi.pxd` alone: opaque structs and functions. What they call is 
 which only the C signature counts here, not ``out``, ``errcheck`` or ``release_gil``.
 """
 
+import atexit
+
 from ffi import cdecl
 from ffi.errors import Error, FFITypeError, FFIValueError, located
 
@@ -12,7 +14,7 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
 from ffi._buffers cimport CodePointer
-from ffi._closure cimport attach, detach, interpreter_is_running, report
+from ffi._closure cimport Closure, attach, detach, interpreter_is_running, report
 from ffi._core cimport invoke_keeping
 from ffi._direct cimport INVOKE_FRAME, frame_invoker
 from ffi._frames cimport Frame, Thread, current_thread, raise_error, swap_out
@@ -50,11 +52,13 @@ cdef pthread_key_t pending_key
 # --- what is called
 
 cdef const Call *as_call(object function) except NULL:
+    cdef str hint = ""
     if type(function) is not Function:
-        raise FFITypeError(
-            f"as_call(): expected an ffi.Function, got {describe(function)}"
-            f"{'; ffi.Function(it) makes one' if isinstance(function, CodePointer) else ''}"
-        )
+        if isinstance(function, Closure):
+            hint = "; ffi.Function(it, \"double (double)\") makes one, by its prototype"
+        elif isinstance(function, CodePointer):
+            hint = "; ffi.Function(it) makes one"
+        raise FFITypeError(f"as_call(): expected an ffi.Function, got {describe(function)}{hint}")
     check_open(function, "as_call()")
     return <const Call *>&(<Function>function).entry
 
@@ -261,5 +265,13 @@ cdef str what_is_wrong(const Entry *entry, int argument):
     )
 
 
+def _end_main_thread():
+    # It does not end like others, which keys of threads tell of.
+    cdef Thread *thread = current_thread()
+    if thread.error is not NULL:
+        report_error(thread, NULL)
+
+
+atexit.register(_end_main_thread)
 if pthread_key_create(&pending_key, end_thread) != 0:
     raise MemoryError("no more keys for storage of threads")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
-from checks import STRUCTS, refused
+from checks import STRUCTS, refused, run_python
 
 import ffi
 
@@ -274,6 +275,22 @@ def test_thread_of_c_ends_with_an_exception(consumer, unraisable):
     assert consumer.raise_what_is_pending() == 0
 
 
+def test_main_thread_ends_with_an_exception(consumer):
+    folder = str(Path(consumer.__file__).parent)
+    code = f"""
+import sys
+sys.path.insert(0, {folder!r})
+import ffi
+sys.unraisablehook = lambda unraisable: print("reported", unraisable.exc_value)
+import consumer
+def fail():
+    raise ZeroDivisionError("at last")
+function = ffi.Function(ffi.callback("void (void)", fail))
+print(consumer.invoke_prepared(consumer.prepare(function), 0, 0))
+"""
+    assert run_python(code) == "True\nreported at last\n"
+
+
 def test_thread_of_python_ends_with_an_exception(consumer, unraisable):
     function, _ = failing("void (void)")
     failed = []
@@ -334,8 +351,8 @@ def test_what_has_no_call(consumer, add):
             consumer.prepare(value)
         with refused(TypeError, match=r"as_address\(\): expected an ffi.Function, Callback or "):
             consumer.address(value)
-    for value in callback, closure:
-        with refused(TypeError, match=r"as_call\(\): .*; ffi.Function\(it\) makes one"):
+    for value, hint in (callback, "it"), (closure, 'it, "double \\(double\\)"'):
+        with refused(TypeError, match=rf"as_call\(\): .*; ffi.Function\({hint}\) makes one"):
             consumer.prepare(value)
         assert consumer.address(value) == value.address
     assert consumer.address(add) == add.address

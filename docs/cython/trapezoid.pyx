@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, freethreading_compatible=True
 """Integrals of C functions that are known only at run time."""
 
 from cython.parallel cimport prange
