@@ -69,7 +69,7 @@ cdef void invoke(CIF cif, void *fn, void *rvalue, void **avalues) noexcept nogil
         invoke_padded(cif, fn, rvalue, avalues)
     else:
         libffi.ffi_call(&cif.cif, <void (*)() noexcept nogil>fn, rvalue, avalues)
-    if MACHINE_IS_RISCV64 and rvalue is not NULL and cif.rtype.ffi is &libffi.ffi_type_uint32:
+    if MACHINE_IS_RISCV64 and rvalue is not NULL and cif.rtype.code == _types.UINT32:
         # In a register its sign is extended there, as if it had one.
         (<uint64_t *>rvalue)[0] &= <uint64_t>0xFFFFFFFF
 
