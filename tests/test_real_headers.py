@@ -6,6 +6,7 @@ compiler says whether it is the same: prototypes, variables, sizes, alignments a
 
 from __future__ import annotations
 
+import platform
 import re
 import shlex
 import subprocess
@@ -21,6 +22,7 @@ from ffi._layouts import kind_of
 from ffi._layouts import spell_c as spell
 from ffi.cdecl import Declarations, parse_declarations
 
+MACHINE = platform.machine()
 # What glibc has on some machines, which is refused with all it stands in.
 NUMBERS = (
     "_Float128",
@@ -59,11 +61,11 @@ if sys.platform == "linux":
             ("-O2", "-D_GNU_SOURCE", "-D_FORTIFY_SOURCE=2"),
             NUMBERS,
         ),
-        # On 32-bit ARM a member is aligned further than its type; s390x's type is packed.
+        # s390x's signal.h has packed types, and that of 32-bit ARM a member aligned further.
         "posix": (
-            ("unistd.h", "signal.h", "sys/stat.h"),
+            ("unistd.h", "sys/stat.h", *(["signal.h"] if MACHINE != "s390x" else [])),
             ("-D_GNU_SOURCE",),
-            (*NUMBERS, "__int128", "uc_regspace", "__vector128"),
+            (*NUMBERS, "__int128", "uc_regspace"),
         ),
         "math": (("math.h", "complex.h", "fenv.h"), (), NUMBERS),
         "gnu-math": (("math.h",), ("-D_GNU_SOURCE",), NUMBERS),

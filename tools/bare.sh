@@ -14,7 +14,9 @@ cd "$(dirname "$0")/.."
 tool=bare
 . tools/debian.sh
 
-wheel=${1:-$(echo dist/*.whl)}
+test $# != 0 || set -- dist/*.whl
+test $# = 1 || die "name one of the wheels $*"
+wheel=$1
 test -f "$wheel" || die "no wheel at $wheel: make wheel"
 
 python=${PYTHON:-python3}
@@ -29,7 +31,8 @@ make_root() {
     rm -rf "$root"
     mkdir -p "$root"
     # shellcheck disable=SC1091
-    release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    release=$(. /etc/os-release && test "$ID" = debian && echo "$VERSION_CODENAME") ||
+        die "works on Debian only"
     debootstrap --variant=minbase --include=python3 --keyring=$keyring "$release" "$root" "$mirror"
     # Python's ctypes loses its libffi too.
     find "$root" -xdev -name 'libffi*.so*' -exec rm {} +

@@ -46,6 +46,7 @@ case $arch in
     *) die "unknown architecture $arch; known are arm64, armhf, i386, riscv64, s390x" ;;
 esac
 host=$(dpkg --print-architecture)
+test "$arch" != "$host" || cpu=''
 python=${PYTHON:-python3}
 platforms=${PLATFORMS:-.platforms}
 mkdir -p "$platforms"

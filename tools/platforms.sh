@@ -28,7 +28,7 @@ echo "found: $(python3 --version | cut -d " " -f 2) $(pkg-config --modversion li
     "$(python3 -c "import ffi; print(ffi.CIF(\"void\").path)")"
 for file in tests/test_*.py docs README.md; do
     case $1,$file in emulated,*_leaks.py) ;; *) echo $file ;; esac
-done | xargs -n 12 sh -c "python3 -m pytest \"\$@\" || echo \"pytest: \$?\"" sh'
+done | xargs -n 12 sh -c "python3 -m pytest \"\$@\" || printf \"\\npytest: %d\\n\" \$?" sh'
 
 for arch; do
     log=build/platforms/$arch.log

@@ -35,7 +35,8 @@ for version in 3.10 3.11 3.12 3.13 3.13t 3.14 3.14t; do
     target="test"
     test "$version" = "${version%t}" || target=nogil
     make $target PYTHON="$python" VENV=.venv-$version ARGS="$*" >$log 2>&1 || result=$?
-    full=$(.venv-$version/bin/python -c 'import platform; print(platform.python_version())')
+    full=$(.venv-$version/bin/python -c 'import platform; print(platform.python_version())' \
+        2>/dev/null) || full=${version%t}
     test $target = test || full=${full}t
     # pytest's last line, such as "3123 passed, 4 skipped in 56.78s (0:00:56)"
     summary=$(sed -nE 's/^=* ?([0-9]+ [a-z]+.* in [0-9.]+s).*/\1/p' $log | paste -s -d ';')

@@ -33,7 +33,8 @@ runtime() {
 case $kind in
     address)
         sanitizers=-fsanitize=address,undefined
-        run="env LD_PRELOAD=$(runtime libasan.so):$(runtime libubsan.so)"
+        address=$(runtime libasan.so)
+        run="env LD_PRELOAD=$address:$(runtime libubsan.so)"
         # The tests of leaks measure memory, which the sanitizer keeps for a while.
         test $# != 0 || set -- tests --ignore-glob='*_leaks.py'
         ;;
@@ -46,6 +47,10 @@ case $kind in
             tests/test_errno.py tests/test_gc.py
         ;;
     valgrind)
+        command -v valgrind >/dev/null || {
+            echo "sanitize: valgrind is not installed" >&2
+            exit 1
+        }
         sanitizers=
         run="valgrind --quiet --error-limit=no --fair-sched=yes --num-callers=30
             --suppressions=$lists/valgrind.supp --log-file=$tree/report.%p"
@@ -58,9 +63,13 @@ case $kind in
         ;;
 esac
 
+# Tests that are gone do not run.
+rm -rf "$tree/tests"
 mkdir -p "$tree"
-git ls-files -z --cached --others --exclude-standard |
-    xargs -0 cp --parents --preserve=timestamps --update --target-directory="$tree"
+# shellcheck disable=SC2016  # expanded by the inner shell
+git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for file; do
+    test ! -f "$file" || cp --parents --preserve=timestamps --update --target-directory="$0" "$file"
+done' "$tree"
 cd "$tree"
 rm -f report*
 CFLAGS="-g -O1 -fno-omit-frame-pointer $sanitizers" LDFLAGS=$sanitizers \
@@ -80,6 +89,7 @@ result=0
 # shellcheck disable=SC2086  # lists of words
 $run "$python" -m pytest -q -p no:cacheprovider -p no:faulthandler --capture=no "$@" \
     2>report.stderr || result=$?
+test $result = 0 || tail -n 20 report.stderr >&2
 if grep -hE 'runtime error:|ERROR: AddressSanitizer|WARNING: ThreadSanitizer|^==[0-9]+== [A-Z]' report*; then
     echo "sanitize: the whole reports are $tree/report*" >&2
     result=1
