@@ -324,9 +324,11 @@ def test_no_leaks(path):
     def again():
         pickle.loads(pickle.dumps(used))
 
-    check_flat(make, *functions, dot, library, count=2000)
     check_flat(use, *functions, dot, library, used, raising, count=10000)
-    check_flat(again, dot, library, used, count=1000)
+    if HAS_GIL:
+        # Without it NumPy 2.4 keeps some memory of every ufunc, np.frompyfunc's too.
+        check_flat(make, *functions, dot, library, count=2000)
+        check_flat(again, dot, library, used, count=1000)
 
 
 # --- pickling
