@@ -61,11 +61,11 @@ if sys.platform == "linux":
             ("-O2", "-D_GNU_SOURCE", "-D_FORTIFY_SOURCE=2"),
             NUMBERS,
         ),
-        # s390x's signal.h has packed types, and that of 32-bit ARM a member aligned further.
+        # That of other machines has types that are packed or aligned further.
         "posix": (
-            ("unistd.h", "sys/stat.h", *(["signal.h"] if MACHINE != "s390x" else [])),
+            ("unistd.h", "sys/stat.h", *(["signal.h"] if MACHINE in ("x86_64", "i686") else [])),
             ("-D_GNU_SOURCE",),
-            (*NUMBERS, "__int128", "uc_regspace"),
+            (*NUMBERS, "__int128"),
         ),
         "math": (("math.h", "complex.h", "fenv.h"), (), NUMBERS),
         "gnu-math": (("math.h",), ("-D_GNU_SOURCE",), NUMBERS),
