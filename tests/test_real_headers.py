@@ -65,7 +65,7 @@ if sys.platform == "linux":
         "posix": (
             ("unistd.h", "sys/stat.h", *(["signal.h"] if MACHINE in ("x86_64", "i686") else [])),
             ("-D_GNU_SOURCE",),
-            (*NUMBERS, "__int128"),
+            (*NUMBERS, "__int128", "__vector128"),
         ),
         "math": (("math.h", "complex.h", "fenv.h"), (), NUMBERS),
         "gnu-math": (("math.h",), ("-D_GNU_SOURCE",), NUMBERS),
