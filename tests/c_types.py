@@ -303,7 +303,7 @@ class Array:
     @property
     def dtype(self) -> np.dtype:
         """The layout as NumPy computes it."""
-        return np.dtype((self.element.dtype, (self.length,)))
+        return array_dtype(self.element.dtype, self.length)
 
     @property
     def ffi_type(self) -> Any:
@@ -311,7 +311,7 @@ class Array:
         element = self.element.ffi_type
         if has_bits_or_union(self.element) or not is_told_by_dtype(self.element):
             return element, self.length
-        return np.dtype((getattr(element, "dtype", element), (self.length,)))
+        return array_dtype(getattr(element, "dtype", element), self.length)
 
     def declare(self, name: str) -> str:
         """Declare a variable of this type in C."""
@@ -491,6 +491,12 @@ def has_bits_or_union(ctype: CType | BitField) -> bool:
     if isinstance(ctype, Struct):
         return isinstance(ctype, Union) or any(map(has_bits_or_union, ctype.members))
     return isinstance(ctype, BitField)
+
+
+def array_dtype(item: np.dtype, length: int) -> np.dtype:
+    """Return the dtype of an array, with all axes in one shape."""
+    base, shape = item.subdtype or (item, ())
+    return np.dtype((base, (length, *shape)))
 
 
 def is_told_by_dtype(ctype: CType) -> bool:
