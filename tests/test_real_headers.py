@@ -61,7 +61,7 @@ if sys.platform == "linux":
             ("-O2", "-D_GNU_SOURCE", "-D_FORTIFY_SOURCE=2"),
             NUMBERS,
         ),
-        # That of other machines has types that are packed or aligned further.
+        # signal.h of other machines has types that are packed or aligned further.
         "posix": (
             ("unistd.h", "sys/stat.h", *(["signal.h"] if MACHINE in ("x86_64", "i686") else [])),
             ("-D_GNU_SOURCE",),
