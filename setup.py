@@ -159,13 +159,15 @@ class BuildExt(build_ext):
         Options.warning_errors = WERROR
         # The C goes to the build folder: each Python, with its own NumPy, has its own.
         folder = Path(self.build_temp, "cython")
+        # What is C already is copied there with its date.
+        written = [file for file in folder.glob("ffi/*.c") if file.stem not in PLAIN_C]
         translated = cythonize(
             self.extensions,
             build_dir=str(folder),
             compiler_directives=DIRECTIVES,
             # Processes that are not forked would run this file again.
             nthreads=self.parallel if multiprocessing.get_start_method() == "fork" else 0,
-            force=self.force or any(is_older(file, "setup.py") for file in folder.glob("ffi/*.c")),
+            force=self.force or any(is_older(file, "setup.py") for file in written),
         )
         for extension, translation in zip(self.extensions, translated, strict=True):
             extension.sources = translation.sources
