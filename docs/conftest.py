@@ -20,7 +20,7 @@ if ffi.CIF("void").path != "direct":
     collect_ignore += ["lowlevel.rst"]
 if ffi.sizeof.pointer != 8:
     # They print sizes and alignments, those of 64-bit machines.
-    collect_ignore += ["binding.rst", "functions.rst", "lowlevel.rst"]
+    collect_ignore += ["binding.rst", "functions.rst"]
 
 if importlib.util.find_spec("cffi") is None:
     # Which refuses the free-threaded Python 3.13.

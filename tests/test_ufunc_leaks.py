@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
-
 import numpy as np
 import pytest
 from checks import HAS_GIL, refused
 from test_leaks import check_flat
 from test_ufunc import SOURCE
-from test_ufunc_states import DOT, picky
+from test_ufunc_states import DOT, again, picky
 
 import ffi
 
@@ -36,11 +34,8 @@ def test_no_leaks(compile_c):
         with pytest.raises(LookupError):
             raising(3.0)
 
-    def again():
-        pickle.loads(pickle.dumps(used))
-
     check_flat(use, *functions, dot, library, used, raising, count=10000)
     if HAS_GIL:
         # Without it NumPy 2.4 keeps some memory of every ufunc, np.frompyfunc's too.
         check_flat(make, *functions, dot, library, count=2000)
-        check_flat(again, dot, library, used, count=1000)
+        check_flat(lambda: again(used), dot, library, used, count=1000)

@@ -21,14 +21,9 @@ import ffi
 DOT = "double dot(size_t n, const double x[n], const double y[n])"
 
 
-@pytest.fixture(scope="module")
-def path(compile_c):
-    return compile_c(SOURCE, "ufuncs", "-lm")
-
-
 @pytest.fixture
-def library(path):
-    return ffi.dlopen(path)
+def library(compile_c):
+    return ffi.dlopen(compile_c(SOURCE, "ufuncs", "-lm"))
 
 
 # --- exceptions
